@@ -31,6 +31,7 @@ from tuiprobe.measure.engine.shards import Shard
 from tuiprobe.measure.run.status import Event
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.probes.hooks import HOOKS
 from tuiprobe.request import RunRequest
 from tuiprobe.spec import RunSpec
 
@@ -144,7 +145,7 @@ class _NoView:
 def extraction_of(plan: Plan) -> Extraction:
     """Returns the engine's extraction, without a live view."""
     view: Any = _NoView()
-    return Extraction(Job(plan, Clock(), _ignore, mix=False), view, plan.all_shards)
+    return Extraction(Job(plan, Clock(), _ignore, False, HOOKS), view, plan.all_shards)
 
 
 def _ignore(event: Event) -> None:

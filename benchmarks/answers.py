@@ -28,7 +28,7 @@ APART = "directions"
 _MEASURE = """
 import json, sys
 from pathlib import Path
-from tuiprobe.measure.engine.run import run
+from tuiprobe.probes.run import run
 from tuiprobe.request import RunRequest, make_spec
 spec = make_spec(None, None, json.loads(sys.argv[1]))
 [end] = run([RunRequest(spec=spec, output=Path(sys.argv[2]))])
@@ -39,7 +39,7 @@ _ASK = """
 import json, sys, time
 from pathlib import Path
 from tuiprobe.probes import registry
-from tuiprobe.probes.base.row_statistics import fixed_threads
+from tuiprobe.measure.arrays.row_statistics import fixed_threads
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.show.report import read_report

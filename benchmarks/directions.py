@@ -14,8 +14,8 @@ import numpy as np
 
 from benchmarks._common import command, machine, markdown, row
 from tuiprobe.inside.directions.compute import probe_directions
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
 from tuiprobe.measure.run.arrays import HeadArrays
-from tuiprobe.probes.base.head_arrays import SetFeatures
 
 TITLE = "Directions probe"
 IMAGES, CHANNELS, CLASSES = 50_000, 1024, 1000

@@ -26,7 +26,7 @@ _BLOCK = 50_000
 _CHILD = """
 import json, sys
 from pathlib import Path
-from tuiprobe.measure.engine.run import run
+from tuiprobe.probes.run import run
 from tuiprobe.request import RunRequest, make_spec
 def peak():
     # ru_maxrss would hold what the parent had when it started this process

@@ -18,11 +18,11 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from benchmarks._common import command, machine, markdown
+from tuiprobe.channels.array_types import Bool, Float32, Int64
+from tuiprobe.measure.arrays.head_arrays import SetFeatures, answered_right, fit_head
+from tuiprobe.measure.arrays.ridge import fit_ridge
+from tuiprobe.measure.arrays.row_statistics import fixed_threads
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.base.head_arrays import SetFeatures, answered_right, fit_head
-from tuiprobe.probes.base.inputs import Bool, Float32, Int64
-from tuiprobe.probes.base.ridge import fit_ridge
-from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.probes.intervals import paired_difference
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.proportions import LEFT_OUT_REACH, wilson

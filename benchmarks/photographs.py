@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from benchmarks._common import command, markdown
+from tuiprobe.channels.array_types import Float32, Int64
 from tuiprobe.choose.targets.compute import Images, estimate_targets
+from tuiprobe.measure.arrays.head_arrays import SetFeatures, answered_right, fit_head
 from tuiprobe.measure.run.arrays import HeadArrays
-from tuiprobe.probes.base.head_arrays import SetFeatures, answered_right, fit_head
-from tuiprobe.probes.base.inputs import Float32, Int64
 from tuiprobe.results import NotRun, is_known
 
 TITLE: Final = "Estimates on photographs, drawings and sketches"

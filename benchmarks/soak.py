@@ -30,7 +30,7 @@ SAMPLE, SEED = 20, 7
 _MANY_RUNS = """
 import json, os, sys, threading
 from pathlib import Path
-from tuiprobe.measure.engine.run import run
+from tuiprobe.probes.run import run
 from tuiprobe.request import RunRequest, make_spec
 lines = lambda: Path("/proc/self/status").read_text().splitlines()
 for number in range(int(sys.argv[1])):

@@ -25,8 +25,8 @@ from tuiprobe.choose.unattended.compute import (
     above_thresholds,
     last_passed,
 )
+from tuiprobe.measure.arrays.head_arrays import SetFeatures, fit_head
 from tuiprobe.probes.base.confidence import CrossFitted, Logits, cross_fit
-from tuiprobe.probes.base.head_arrays import SetFeatures, fit_head
 from tuiprobe.results import NotRun
 
 TITLE = "How much may run unattended"

@@ -24,13 +24,14 @@ def stage_hangs(name: str, grace: float) -> None:
     """Lets a stage of the engine hang, and a process that hangs be ended after so many seconds."""
     from tuiprobe import api
     from tuiprobe.measure.engine import preparing, run, stopping
+    from tuiprobe.probes import report
 
     def hang(*_: object, **__: object) -> None:
         print("at", name, file=sys.stderr, flush=True)
         time.sleep(600)
 
     stopping._GRACE_SECONDS = grace
-    for place in (api, preparing, run):
+    for place in (api, preparing, run, report):
         if hasattr(place, name):
             setattr(place, name, hang)
 

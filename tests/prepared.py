@@ -150,7 +150,7 @@ class Prepared:
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["PIL.Image", "scipy.special", "tuiprobe.miniature", "tuiprobe.show.report.reading",
+    ["PIL.Image", "scipy.special", "tuiprobe.miniature", "tuiprobe.choose.labelling.reading",
      "tuiprobe.show.tui.compared", "tuiprobe.show.tui.label_session"]
 )  # fmt: skip
 

@@ -22,7 +22,7 @@ from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.view import RunView
 from tuiprobe.show.cli.app import run_cli
 from tuiprobe.show.report import read_report
-from tuiprobe.show.report.reading import picture_file, pictures
+from tuiprobe.show.report.pictures import picture_file, pictures
 from tuiprobe.show.tui.livewatch import Tail, runs_of
 from tuiprobe.show.tui.widgets.thumbnail import read_picture
 

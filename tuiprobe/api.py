@@ -20,11 +20,11 @@ from tuiprobe.datasets.python_images import PythonImages, name_of, python_images
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.measure.engine.opening import PythonObjects, RunOutcome
-from tuiprobe.measure.engine.run import run
 from tuiprobe.measure.run.status import Event, Listener
 from tuiprobe.models.checks.trial import first_pictures
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.loaders.from_module import ImagesAreTensors, tried_on
+from tuiprobe.probes.run import run
 from tuiprobe.request import RunRequest
 from tuiprobe.results import Report
 from tuiprobe.show.narration import announce_downloads, is_interactive, logged, narrated

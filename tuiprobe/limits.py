@@ -32,6 +32,9 @@ JSON_VALUES = 4_000_000
 REPORT_BYTES = 64 * 2**20
 """`results.json` of a run or a report: parsed, then validated as a whole."""
 
+LARGEST_WEIGHT = 1e15
+"""Largest magnitude in a head; logits of larger ones leave the range of float32."""
+
 STATUS_BYTES, STATUSES_BYTES = 8 * 2**20, 32 * 2**20
 """The status of one rank, several times that of all layers of a large encoder; and of all ranks."""
 

@@ -15,9 +15,9 @@ from tests.show.report.samples_head import calibration, head_results, targets
 from tests.show.report.strangers import stranger
 from tuiprobe.choose.comparing.decide import decide
 from tuiprobe.choose.comparing.differences import compare_runs
-from tuiprobe.choose.comparing.page import compare_page
 from tuiprobe.choose.comparing.runs import Run
 from tuiprobe.results import Report
+from tuiprobe.show.report.compare_page import compare_page
 from tuiprobe.show.report.html import html
 
 pytestmark = [

@@ -91,8 +91,12 @@ def test_the_architecture_has_the_layers_of_the_contract_and_files_that_exist() 
     assert len(files) > 4
     assert [file for file in files if not (ROOT / "tuiprobe" / file).exists()] == []
     text = page.read_text("utf-8").partition("## From a request")[0]
-    rows = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
-    named = {name.replace("/", ".") for row in rows for name in re.findall(r"`([\w/]+)`", row)}
+    rows = re.findall(r"^\| \**(`.*?) \|", text, re.MULTILINE)
+    named = [name.replace("/", ".") for row in rows for name in re.findall(r"`([\w/]+)`", row)]
     contract = PYPROJECT["tool"]["importlinter"]["contracts"][0]["layers"][1:]
-    layers = {name for layer in contract for name in re.findall(r"tuiprobe\.([\w.]+)", layer)}
-    assert layers <= named | {"probes"}
+    layers = [name for layer in contract for name in re.findall(r"tuiprobe\.([\w.]+)", layer)]
+    probes = [name for name in layers if name not in named]
+    assert all(name.startswith("choose.") for name in probes)
+    assert [name for name in named if name in layers] == [
+        name for name in layers if name not in probes
+    ]

@@ -11,10 +11,10 @@ import pytest
 import tuiprobe.probes
 from tests.docs.blocks import ROOT, blocks
 from tuiprobe import plugins
-from tuiprobe.measure.engine import dry_run as preview
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.options import PROBE_GROUP
 from tuiprobe.probes import BUILT_IN, BuiltIn, registry
+from tuiprobe.probes.hooks import HOOKS
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Report
 from tuiprobe.show.cli.app import run_cli
@@ -48,7 +48,7 @@ def test_the_template_answers_a_run_and_is_announced(template, runs_on_targets, 
     shutil.copytree(runs_on_targets / "runs/mini_clip_soft", run)
     try:
         assert run_cli(["reprobe", str(run)]) == 0
-        assert preview._probes()[len(BUILT_IN) - 1].title == "Lengths"
+        assert HOOKS.announced()[len(BUILT_IN) - 1].title == "Lengths"
     finally:
         registry.cache_clear()
         for name in [name for name in sys.modules if name.startswith("tuiprobe.probes.lengths")]:

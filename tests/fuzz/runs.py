@@ -24,7 +24,7 @@ from tuiprobe.measure.run.status import StatusWriter, read_status
 from tuiprobe.measure.run.view import RunView, read_ranks
 from tuiprobe.show.cli.app import run_cli
 from tuiprobe.show.report import read_report
-from tuiprobe.show.report.reading import pictures
+from tuiprobe.show.report.pictures import pictures
 from tuiprobe.show.tui.progress import ranks_line
 
 READERS = {

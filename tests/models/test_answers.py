@@ -18,6 +18,7 @@ from tests.measure.engine.colors import encoder_of, to_tensor
 from tuiprobe.choose.comparing.decide import decide
 from tuiprobe.choose.comparing.runs import read_run, read_runs
 from tuiprobe.choose.comparing.sentences import weakening
+from tuiprobe.choose.labelling.reading import read_report
 from tuiprobe.choose.targets.class_mix import bound_accuracy
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.per_image import read_per_image
@@ -28,7 +29,6 @@ from tuiprobe.models.registry import LOADERS
 from tuiprobe.results import NotRun, Report
 from tuiprobe.results.subject import NO_REPRESENTATION
 from tuiprobe.show.cli.app import run_cli
-from tuiprobe.show.report.reading import read_report
 
 CLASSES = ("blue", "green", "red")
 EACH = 40

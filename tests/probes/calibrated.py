@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
 from tuiprobe.measure.run.arrays import HeadArrays
-from tuiprobe.probes.base.head_arrays import SetFeatures
 
 Array = np.ndarray[Any, Any]
 

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tuiprobe.probes.base.inputs import ShardSums, TapArrays
+from tuiprobe.measure.arrays.tap_arrays import ShardSums, TapArrays
 
 Array = np.ndarray[Any, Any]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
 from tuiprobe.measure.run.arrays import HeadArrays
-from tuiprobe.probes.base.head_arrays import SetFeatures
 
 CLASSES, CHANNELS = 12, 30
 

@@ -3,8 +3,8 @@
 import pytest
 from scipy import stats
 
+from tuiprobe.channels.heights import median_ranks
 from tuiprobe.inside.directions.compute import _expected
-from tuiprobe.inside.outliers.heights import median_ranks
 from tuiprobe.probes.evidence.orders import by_chance
 
 

@@ -8,6 +8,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp, softmax
 
 from tuiprobe.errors import DataError
+from tuiprobe.measure.arrays.head_arrays import SetFeatures, logit_blocks
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.probes.base.confidence import (
     Logits,
@@ -15,7 +16,6 @@ from tuiprobe.probes.base.confidence import (
     equal_mass_bins,
     probabilities,
 )
-from tuiprobe.probes.base.head_arrays import SetFeatures, logit_blocks
 from tuiprobe.probes.base.temperature import fit_temperature, from_highest, spread
 from tuiprobe.results import NotRun, is_known
 

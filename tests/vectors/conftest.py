@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tuiprobe.measure.engine.opening import RunOutcome
-from tuiprobe.measure.engine.run import run
+from tuiprobe.probes.run import run
 from tuiprobe.request import RunRequest, make_spec
 
 Run = Callable[..., RunOutcome]

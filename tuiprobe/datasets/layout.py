@@ -16,8 +16,7 @@ from tuiprobe.datasets.list_files import labelled
 from tuiprobe.datasets.sample import Sample, Stamp
 
 if TYPE_CHECKING:
-    from tuiprobe.measure.run.records import StoredFile
-    from tuiprobe.results.subject import Check
+    from tuiprobe.results.subject import Check, StoredFile
     from tuiprobe.spec import RunSpec
 
 Ids: TypeAlias = NDArray[np.int64] | Sequence[int]

@@ -35,6 +35,11 @@ class Sample:
     label: int | None
 
 
+def row_name(row: int) -> str:
+    """Returns the name of a sample that goes by its index."""
+    return f"row {row}"
+
+
 def samples_of(paths: Iterable[str], labels: Iterable[int | None] | None) -> tuple[Sample, ...]:
     """Returns samples of paths in the order of a set, with their labels if there are any."""
     pairs = zip(paths, repeat(None) if labels is None else labels, strict=labels is not None)

@@ -18,11 +18,11 @@ from tuiprobe.catalog.class_names import imagenet_names
 from tuiprobe.datasets.torchfiles.archives import DAMAGED, open_archive
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DIGEST_BYTES, open_regular
-from tuiprobe.limits import HEAD_BYTES
-from tuiprobe.measure.run.head_file import FITTED_CONTENTS, LARGEST_WEIGHT
+from tuiprobe.limits import HEAD_BYTES, LARGEST_WEIGHT
 from tuiprobe.models.loaders.checkpoints import Checkpoint, converts, read_checkpoint
 from tuiprobe.models.loaders.wrappers import class_names
 from tuiprobe.plaintext import first_line
+from tuiprobe.results.subject import FITTED_CONTENTS
 
 _WEIGHTS = ("weight", "W", "coef_", "fc.weight", "head.weight", "classifier.weight")
 """Names of the weight tensor, alone or as the last layer of a model."""

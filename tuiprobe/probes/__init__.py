@@ -7,6 +7,7 @@ its object the class. Nothing is imported before a run is answered.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
@@ -16,12 +17,18 @@ from tuiprobe.options import PROBE_GROUP
 from tuiprobe.plugins import PluginError, in_words
 
 if TYPE_CHECKING:
+    from tuiprobe.measure.run.records import SetRecord
     from tuiprobe.probes.protocol import Probe
 
 Need: TypeAlias = Literal["representation", "head", "labels", "target", "concepts", "channel"]
 """What a built-in probe needs: a representation, which a table of answers has not; a head; labels
 of the first set; a target set; a concept set; a channel that stands out, which
 is known only after measuring."""
+
+
+EngineHook: TypeAlias = Literal["baseline", "live"]
+"""What the engine asks of a built-in probe before its report: whether it accepts a `--baseline`,
+and estimates while images pass. The probe implements `check_baseline` or `live`."""
 
 
 class BuiltIn(NamedTuple):
@@ -31,18 +38,20 @@ class BuiltIn(NamedTuple):
         title: Heads its section and its tab.
         import_path: Import string of its class.
         needs: What it needs of model and data.
+        hooks: What the engine asks it before the report.
     """
 
     title: str
     import_path: str
     needs: tuple[Need, ...] = ()
+    hooks: tuple[EngineHook, ...] = ()
 
 
 BUILT_IN = {
     "preflight": BuiltIn("Preflight", "tuiprobe.probes.preflight:PreflightChecks"),
     "targets": BuiltIn(
         "Accuracy on your images", "tuiprobe.choose.targets.describe:ExpectedAccuracy",
-        ("target", "head"),
+        ("target", "head"), ("live",),
     ),
     "calibration": BuiltIn(
         "Calibration", "tuiprobe.choose.calibration.describe:CalibrationOfTheHead",
@@ -50,7 +59,7 @@ BUILT_IN = {
     ),
     "robustness": BuiltIn(
         "Accuracy under shift", "tuiprobe.choose.robustness.describe:AccuracyUnderShift",
-        ("head", "labels"),
+        ("head", "labels"), ("baseline",),
     ),
     "linear": BuiltIn(
         "Fitted head", "tuiprobe.choose.linear.describe:FittedHead",
@@ -127,6 +136,20 @@ def registry() -> InstalledProbes:
     faults += [f"the probe {probe.id!r} is left out: {why}" for probe, why in stuck]
     installed = tuple(probe for probe in probes.values() if probe in ordered)
     return InstalledProbes(installed, tuple(faults))
+
+
+def asked(hook: EngineHook) -> Iterator[Probe[Any, Any]]:
+    """Yields the built-in probes that answer a hook; loads no other."""
+    for id, probe in BUILT_IN.items():
+        if hook in probe.hooks:
+            kind: Any = PROBES.builtin(id)
+            yield kind()
+
+
+def check_baseline(sets: Sequence[SetRecord], text: str, path: str) -> str:
+    """Rejects a CSV of baseline models that does not fit the sets; returns what is not used."""
+    remarks = [probe.check_baseline(sets, text, path) for probe in asked("baseline")]
+    return "; ".join(filter(None, remarks))
 
 
 def _made(name: str, kind: Any) -> Probe[Any, Any]:

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.choose.robustness.compute import SetAccuracy
+from tuiprobe.measure.arrays.head_arrays import answered_rows, logit_blocks, usable_images
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.plaintext import count_of, plain
-from tuiprobe.probes.base.head_arrays import answered_rows, logit_blocks, usable_images
 from tuiprobe.probes.evidence.identity import Contents, PictureRole, copies, shared_content
 from tuiprobe.probes.evidence.labels import CHECK_HEAD, are_related, at_chance, one_answer
 from tuiprobe.probes.evidence.orders import LabelledAnswers, other_orders
@@ -22,6 +21,7 @@ from tuiprobe.probes.evidence.values import no_answers, other_lengths
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.doubt import Doubt
+from tuiprobe.results.set_accuracy import SetAccuracy
 from tuiprobe.results.subject import Weights
 
 

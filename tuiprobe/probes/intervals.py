@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
+from tuiprobe.channels.array_types import Float32, Float64, Int64
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.base.inputs import Float32, Float64, Int64
 from tuiprobe.results import Estimate, Figure, NotRun
 from tuiprobe.results.proportions import wilson_bounds
 

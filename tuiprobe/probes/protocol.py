@@ -6,7 +6,7 @@ people, `named` names its numbers for programs, and `Options` says what a user m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
@@ -15,7 +15,11 @@ from tuiprobe.results.figures import named_figures
 from tuiprobe.results.section import Block, NamedFact, NamedFigure, NamedSet, Section
 
 if TYPE_CHECKING:
+    from tuiprobe.measure.arrays.head_arrays import SetFeatures
+    from tuiprobe.measure.run.arrays import HeadArrays
+    from tuiprobe.measure.run.records import SetRecord
     from tuiprobe.probes.reader import RunReader
+    from tuiprobe.results.accuracy import Accuracy
 
 Results: TypeAlias = "Mapping[str, ProbeResult | NotRun]"
 """The results of the probes named in `after`, by id."""
@@ -89,6 +93,42 @@ class Probe(Generic[_Inputs, _Result]):
             results: Of the probes named in `after`.
         """
         raise NotImplementedError
+
+    def check_baseline(self, sets: Sequence[SetRecord], text: str, path: str) -> str:
+        """Rejects a user's CSV of baseline models that does not fit the sets of a run.
+
+        Args:
+            sets: The sets, the in-distribution one first.
+            text: Content of the file.
+            path: Names the file in errors.
+
+        Returns:
+            What of it is not used, in words.
+
+        Raises:
+            UsageError: If it does not fit.
+        """
+        return ""
+
+    def live(
+        self,
+        head: HeadArrays,
+        first: SetFeatures,
+        shifts: Sequence[SetFeatures],
+        targets: Sequence[SetFeatures],
+    ) -> Mapping[str, Accuracy | NotRun]:
+        """Estimates accuracy on sets without labels while a run measures.
+
+        Args:
+            head: The head.
+            first: Images in distribution so far.
+            shifts: Images of shifts so far.
+            targets: Images without labels so far.
+
+        Returns:
+            The accuracy by name of the target, or why there is none.
+        """
+        return {}
 
     def compute(self, inputs: _Inputs, options: Any) -> _Result | NotRun:
         """Turns arrays into a result: no file, no clock, seeded.

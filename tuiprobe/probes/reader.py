@@ -1,57 +1,45 @@
-"""What a probe reads from a run directory: records and arrays, read once and checked.
-
-The directory is not trusted: every array has the type, the lengths and the range that the
-probes rely on, or reading it raises an error that names the file.
-"""
+"""What a probe reads from a run directory: sets, statistics and heads as a report has them."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tuiprobe.files import DIGEST_BYTES, DamagedFileError
-from tuiprobe.measure.run.arrays import Arrays, CheckedArrays, HeadArrays
-from tuiprobe.measure.run.directory import RunDir
+from tuiprobe.files import DamagedFileError
+from tuiprobe.measure.arrays.head_arrays import SetFeatures, fit_head
+from tuiprobe.measure.arrays.measured_run import MeasuredRun, counted_once
+from tuiprobe.measure.arrays.ridge import LeaveOneOut
+from tuiprobe.measure.arrays.row_statistics import (
+    final_statistics,
+    finite_images,
+)
+from tuiprobe.measure.arrays.tap_arrays import ShardSums, TapArrays
+from tuiprobe.measure.run.arrays import CheckedArrays, HeadArrays
 from tuiprobe.measure.run.head_file import FittedImages, HeadFile, read_head
 from tuiprobe.measure.run.measurements import (
     ROW_SAMPLE,
     Labels,
-    read_features,
     read_labels,
     tap_statistics,
 )
-from tuiprobe.measure.run.pictures import read_digests
 from tuiprobe.measure.run.records import (
-    Measured,
-    PlanRecord,
     SetRecord,
     TapRecord,
-    read_baseline,
-    read_measured,
-    read_plan,
-    read_spec,
 )
-from tuiprobe.measure.run.samples import RowPaths, SampleRecord, read_samples
-from tuiprobe.probes.base.head_arrays import SetFeatures, fit_head
-from tuiprobe.probes.base.inputs import ShardSums, TapArrays
-from tuiprobe.probes.base.ridge import LeaveOneOut
-from tuiprobe.probes.base.row_statistics import final_statistics, finite_images, without_nonfinite
-from tuiprobe.probes.evidence.identity import Contents, counted_once, near_copies
+from tuiprobe.probes.evidence.identity import Contents, near_copies
 from tuiprobe.results import Fingerprint, Inapplicable, NotRun, SetSummary, Skipped
 from tuiprobe.results.doubt import Doubt
-from tuiprobe.spec import FINAL_TAP, RunSpec
+from tuiprobe.spec import FINAL_TAP
 
 LISTED_NONFINITE = 100
 """Images of a set that `results.json` names for a representation that is not finite."""
 
 
-class RunReader:
-    """A run whose shards are merged.
+class RunReader(MeasuredRun):
+    """A measured run as probes read it.
 
     Args:
         directory: The run directory.
@@ -59,41 +47,6 @@ class RunReader:
     Raises:
         DamagedFileError: From any property or method, if a file is missing or damaged.
     """
-
-    def __init__(self, directory: RunDir) -> None:
-        self.directory = directory
-
-    # Records.
-
-    @cached_property
-    def plan(self) -> PlanRecord:
-        """What the run found when it was planned."""
-        return read_plan(self.directory)
-
-    @cached_property
-    def spec(self) -> RunSpec:
-        """What the user asked for."""
-        return read_spec(self.directory)
-
-    @cached_property
-    def baseline(self) -> str | None:
-        """The user's CSV of baseline models."""
-        return read_baseline(self.directory)
-
-    @cached_property
-    def measured(self) -> Measured:
-        """What the merged statistics rest on."""
-        return read_measured(self.directory)
-
-    @cached_property
-    def samples(self) -> dict[str, Mapping[int, SampleRecord]]:
-        """Samples of every set by id."""
-        return read_samples(self.directory)
-
-    @cached_property
-    def sets(self) -> tuple[SetRecord, ...]:
-        """The sets that were measured, the in-distribution one first."""
-        return tuple(record for record in self.plan.sets if record.name in self.measured.sets)
 
     @cached_property
     def data(self) -> tuple[SetSummary, ...]:
@@ -126,28 +79,6 @@ class RunReader:
     def target_names(self) -> tuple[str, ...]:
         """Names of `targets`, for which no representation is read."""
         return tuple(record.name for record in self.sets if self._is_target(record))
-
-    # Arrays.
-
-    def features(self, name: str) -> Arrays:
-        """Returns `features` float32 `[n, C]` and `ids` of the images of a set that are finite."""
-        return self._finite[name]
-
-    def all_features(self, name: str) -> Arrays:
-        """Returns the same for all images of the set, finite or not."""
-        return self._features[name]
-
-    @cached_property
-    def _features(self) -> dict[str, Arrays]:
-        width, samples = self.plan.model.width, self.samples
-        return {
-            record.name: read_features(self.directory, record, width, samples.get(record.name, {}))
-            for record in self.sets
-        }
-
-    @cached_property
-    def _finite(self) -> dict[str, Arrays]:
-        return {name: without_nonfinite(arrays) for name, arrays in self._features.items()}
 
     @cached_property
     def _statistics(self) -> CheckedArrays:
@@ -212,28 +143,6 @@ class RunReader:
         """Heads of a shift's class names by set, or why one is missing."""
         return self.head_file.shift_heads
 
-    def images_of(self, name: str) -> SetFeatures:
-        """Returns the finite images of a set by sample id; the label of one without is -1."""
-        arrays, samples = self._finite[name], self.samples[name]
-        order = np.argsort(arrays["ids"])
-        ids = arrays["ids"][order]
-        labels = [samples[i].label for i in ids.tolist()]
-        known = np.array([-1 if label is None else label for label in labels], dtype=np.int64)
-        return SetFeatures(name, arrays["features"][order], known, ids=ids)
-
-    def distinct_images(self, name: str) -> SetFeatures:
-        """Returns the labelled images of a set by sample id, exact copies once.
-
-        Copies with different labels are left out: none of their labels is known to be right.
-        """
-        images = self.images_of(name)
-        images = images.select(np.asarray(images.labels) >= 0)
-        return images.select(counted_once(self.contents(images), images.labels))
-
-    def has_digests(self, name: str) -> bool:
-        """Returns whether a set is of pictures whose contents are known."""
-        return bool(self._digests.get(name))
-
     def near_copies(self, name: str) -> tuple[Doubt, ...]:
         """Returns the doubt that many pictures of a set are near copies; searched once."""
         if name not in self._near_copies:
@@ -259,26 +168,6 @@ class RunReader:
         counted = np.zeros(len(order), dtype=np.bool_)
         counted[order] = counted_once(self.contents(of_set), of_set.labels)
         return images if counted.all() else images.select(counted)
-
-    def contents(self, images: SetFeatures) -> NDArray[np.uint8]:
-        """Returns the SHA-256 of each picture of a set, or of the values of a vector, [n, 32].
-
-        Where the shards of a run were deleted, pictures are known by their representation.
-        """
-        known = self._digests.get(images.name, {})
-        digests = [
-            bytes.fromhex(known[i]) if i in known else hashlib.sha256(row.tobytes()).digest()
-            for i, row in zip(np.asarray(images.ids).tolist(), images.features, strict=True)
-        ]
-        return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES)
-
-    @cached_property
-    def _digests(self) -> Mapping[str, Mapping[int, str]]:
-        return {
-            record.name: {} if record.files else read_digests(self.directory, record, partial=True)
-            for record in self.sets
-            if record.name != self.plan.concept_set
-        }
 
     @cached_property
     def head_sets(self) -> list[SetFeatures]:
@@ -369,10 +258,6 @@ class RunReader:
     def concept_labels(self) -> Labels:
         """What is in each image of the concept set."""
         return read_labels(self.directory)
-
-    def paths(self, name: str) -> Mapping[int, str]:
-        """Returns the path of each sample of a set by id."""
-        return RowPaths(self.samples[name])
 
     @cached_property
     def _without_labels(self) -> bool:

@@ -19,22 +19,27 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from tuiprobe import __version__, limits
-from tuiprobe.choose.robustness.baselines import refuse_baseline
-from tuiprobe.choose.robustness.compute import Robustness
 from tuiprobe.datasets.registry import last_part
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, parse_json
+from tuiprobe.measure.arrays.row_statistics import fixed_threads
+from tuiprobe.measure.engine.hooks import Progress
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.manifest import require_manifest
 from tuiprobe.measure.run.per_image import write_per_image
-from tuiprobe.measure.run.records import MeasuredRecord, PlanRecord, write_baseline, write_spec
+from tuiprobe.measure.run.records import (
+    MeasuredRecord,
+    PlanRecord,
+    load_baseline,
+    write_baseline,
+    write_spec,
+)
 from tuiprobe.measure.run.results import withdraw_results, write_results
 from tuiprobe.options import probe_options, with_options
 from tuiprobe.plugins import in_words
-from tuiprobe.probes import BUILT_IN, PROBES, registry
+from tuiprobe.probes import BUILT_IN, PROBES, check_baseline, registry
 from tuiprobe.probes.base.image_values import NO_CONFIDENCES, has_confidence, image_values
-from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.probes.base.vector_forms import vector_notes
 from tuiprobe.probes.doubts import run_doubts
 from tuiprobe.probes.protocol import Probe, Subject
@@ -124,8 +129,6 @@ def _changed(value: Any, change: Callable[[str], str]) -> Any:
     return change(value) if isinstance(value, str) else value
 
 
-Progress = Callable[[int, int], object]
-
 _LONGEST_CAUSE = 500
 
 _STOPPED = NotRun(
@@ -186,7 +189,8 @@ def reprobe(directory: RunDir, options: Sequence[str], baseline: str | None) -> 
     require_manifest(directory.path)
     run = RunReader(directory)
     if baseline is not None:
-        run.baseline = refuse_baseline(run.plan.sets, baseline)
+        run.baseline = load_baseline(baseline)
+        check_baseline(run.plan.sets, run.baseline, baseline)
     if options:
         probe_options(options)
         run.spec = replace(run.spec, probe=tuple(with_options(run.spec.probe, options)))
@@ -254,8 +258,12 @@ def _ask_all(
             parts[probe.id] = part(probe, results[probe.id], subject)
     all_parts = (*(parts[probe.id] for probe in known.probes), *elsewhere)
     measured = run.measured.sets
-    robustness = results.get(Robustness.probe)
-    accuracies = robustness.accuracies if isinstance(robustness, Robustness) else ()
+    accuracies = [
+        accuracy
+        for result in results.values()
+        if isinstance(result, ProbeResult)
+        for accuracy in result.set_accuracies()
+    ]
     doubts = ordered(run_doubts(run, accuracies), run.spec.trust)
     partial = not _complete(run.plan, measured)
     try:

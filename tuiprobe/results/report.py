@@ -28,6 +28,7 @@ from tuiprobe.results.base import (
 from tuiprobe.results.doubt import Doubt
 from tuiprobe.results.figures import BY_ID
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
+from tuiprobe.results.set_accuracy import SetAccuracy
 from tuiprobe.results.subject import Fingerprint, Model, Prediction, SetSummary
 
 SCHEMA_VERSION: Final = 3
@@ -44,6 +45,10 @@ class ProbeResult(Frozen):
     """
 
     probe: ClassVar[str]
+
+    def set_accuracies(self) -> tuple[SetAccuracy, ...]:
+        """Returns the accuracies on labelled sets that it holds, which the doubts look at."""
+        return ()
 
 
 ABSENT: Final = NotRun(reason="not in this report")
@@ -302,7 +307,7 @@ class Report(Frozen):
             UsageError: If the report was not read from a run directory.
             DamagedFileError: If a file of the run is missing or damaged.
         """
-        pictures: list[Prediction] = _above("tuiprobe.show.report.reading:predictions")(self)
+        pictures: list[Prediction] = _above("tuiprobe.choose.labelling.reading:predictions")(self)
         return pictures
 
     def to_frame(self) -> Any:

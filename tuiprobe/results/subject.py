@@ -15,6 +15,7 @@ from tuiprobe.results.base import (
     Many,
     NotRun,
     Real,
+    Record,
 )
 
 NO_REPRESENTATION: Final = NotRun(
@@ -39,6 +40,14 @@ def no_head(model: str) -> NotRun:
         reason=f"{model} brings no head, and the images carry no labels to fit one to",
         remedy="sort some into class folders, give --labels FILE, or pass --head FILE",
     )
+
+
+class StoredFile(Record):
+    """A file in which samples of a set lie together: size, times, absolute path."""
+
+    size: Count
+    changed: str
+    path: str
 
 
 HeadKind = Literal["zero-shot", "classifier", "file", "probe"]
@@ -237,6 +246,9 @@ Cause = Literal["encoder", "labels", "images"]
 
 PROBE: Final = "preflight"
 """Id of the probe that reports these checks."""
+
+FITTED_CONTENTS: Final = "fitted/contents"
+"""The array of a head's file that holds the contents of the images that it was fitted to."""
 
 TYPES: Final = "types"
 """Name of the check that says how much faster another floating point type is."""

@@ -16,6 +16,7 @@ from tuiprobe import __version__
 from tuiprobe.errors import DataError
 from tuiprobe.inside.outliers.compute import probe_outliers
 from tuiprobe.inside.outliers.result import OutlierResult, Outliers
+from tuiprobe.measure.arrays.tap_arrays import TapArrays, flatten_summary
 from tuiprobe.measure.engine.extract import MAX_ROWS
 from tuiprobe.measure.engine.machine import current_fingerprint
 from tuiprobe.measure.engine.running import RunningTap, live_pace
@@ -28,7 +29,6 @@ from tuiprobe.measure.run.results import write_results
 from tuiprobe.measure.run.status import Event, LiveTap, StatusWriter
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.probes import registry
-from tuiprobe.probes.base.inputs import TapArrays, flatten_summary
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.report import part
 from tuiprobe.results import Inapplicable, Model, Report, SetSummary

@@ -16,9 +16,9 @@ from tuiprobe.choose.comparing.differences_section import describe_indicator
 from tuiprobe.choose.comparing.indicator import Correlations, correlate, values_of
 from tuiprobe.choose.comparing.runs import Run
 from tuiprobe.choose.robustness.compute import Baseline, Baselines, probe_robustness
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.results import write_results
-from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.results import Estimate, NotRun, is_known
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Chart, NamedFigure

@@ -12,7 +12,7 @@ from tests.show.report.samples import NO_RUN, estimate, model, report
 from tests.show.report.strangers import strange_report
 from tuiprobe.choose.comparing.decide import decide
 from tuiprobe.choose.comparing.decision import Decision
-from tuiprobe.choose.comparing.decision_section import describe_decision, write_decision
+from tuiprobe.choose.comparing.decision_section import describe_decision
 from tuiprobe.choose.comparing.inference import METHOD, best_reach, joint_reach
 from tuiprobe.choose.comparing.runs import Run, with_names
 from tuiprobe.measure.run.directory import RunDir
@@ -21,6 +21,7 @@ from tuiprobe.measure.run.results import write_results
 from tuiprobe.results import Estimate, Part, is_known
 from tuiprobe.results.figures import MEAN_SHIFT, TARGET, TARGET_ERROR, TOP1
 from tuiprobe.results.section import MeanOf, NamedFigure, Table
+from tuiprobe.show.report.decision_file import write_decision
 from tuiprobe.show.report.markdown import section_markdown
 from tuiprobe.show.report.strings import line
 from tuiprobe.show.report.terminal import WIDTH, section_text

@@ -19,17 +19,18 @@ from tests.choose.comparing.test_not_compared import CLASSES, answer, paint
 from tests.conftest import Program
 from tuiprobe.choose.comparing.decide import decide
 from tuiprobe.choose.comparing.decision import Decision
-from tuiprobe.choose.comparing.decision_section import describe_decision, write_decision
+from tuiprobe.choose.comparing.decision_section import describe_decision
 from tuiprobe.choose.comparing.differences import compare_runs
-from tuiprobe.choose.comparing.page import compare_page
 from tuiprobe.choose.comparing.runs import read_runs
 from tuiprobe.choose.comparing.same_pictures import shared_pictures
+from tuiprobe.measure.arrays.ridge import fit_ridge
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.pictures import differing
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.base.ridge import fit_ridge
 from tuiprobe.probes.intervals import paired_difference
 from tuiprobe.results import NotRun, is_known
+from tuiprobe.show.report.compare_page import compare_page
+from tuiprobe.show.report.decision_file import write_decision
 from tuiprobe.show.tui.compared import Compared
 from tuiprobe.show.tui.screens.pictures import PictureSets
 

@@ -8,9 +8,9 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import Ridge
 
 from tuiprobe.choose.linear.compute import DRAWS, Labelled, Linear, linear_accuracy, stratified
+from tuiprobe.measure.arrays.head_arrays import SetFeatures, fit_head
+from tuiprobe.measure.arrays.ridge import fit_ridge
 from tuiprobe.measure.run.arrays import HeadArrays
-from tuiprobe.probes.base.head_arrays import SetFeatures, fit_head
-from tuiprobe.probes.base.ridge import fit_ridge
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.proportions import wilson
 

@@ -13,14 +13,14 @@ from tuiprobe.catalog.accuracies import SHIFTS, ModelAccuracies
 from tuiprobe.catalog.effective_robustness import bundled, logit, sigmoid
 from tuiprobe.choose.robustness.baselines import (
     baselines_for,
-    copy_baseline,
+    check_baseline,
     family_of,
     read_baseline_csv,
 )
 from tuiprobe.choose.robustness.compute import Robustness
 from tuiprobe.errors import UsageError
 from tuiprobe.measure.run.directory import RunDir
-from tuiprobe.measure.run.records import SetRecord, read_baseline
+from tuiprobe.measure.run.records import SetRecord, load_baseline, read_baseline, write_baseline
 from tuiprobe.miniature import data as own_runs
 from tuiprobe.probes.report import make_report
 from tuiprobe.results import NotRun
@@ -170,27 +170,29 @@ def test_a_planted_effective_robustness_reaches_the_report(tmp_path: Path) -> No
     assert restricted.value == pytest.approx(0.7)  # type: ignore[union-attr]
 
 
+def test_what_of_a_csv_is_not_used_is_said(tmp_path: Path) -> None:
+    sets = imagenet("imagenet_r")
+    assert check_baseline(sets, OWN, "mine.csv") == ""
+    text = OWN.replace("\n", ",2024\n").replace(",2024", ",year", 1)
+    assert check_baseline(sets, text, "mine.csv") == "not used: column year (2024 8)"
+    with pytest.raises(UsageError, match=r"mine\.csv line 2: imagenet is '76'"):
+        check_baseline(sets, "model,imagenet,imagenet_r\nx,76,36\n", "mine.csv")
+
+
 def test_the_csv_is_kept_in_the_run_and_goes_with_the_option(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text(OWN)
     run = RunDir(tmp_path / "run")
     run.path.mkdir()
-    assert copy_baseline(run, imagenet("imagenet_r"), str(path)) == ""
+    write_baseline(run, load_baseline(str(path)))
     assert read_baseline(run) == OWN
-    path.write_text(OWN.replace("\n", ",2024\n").replace(",2024", ",year", 1))
-    remark = copy_baseline(run, imagenet("imagenet_r"), str(path))
-    assert remark == "not used: column year (2024 8)"
-    copy_baseline(run, imagenet("imagenet_r"), None)
+    write_baseline(run, None)
     assert not run.baseline_file.exists()
     with pytest.raises(UsageError, match="cannot read"):
-        copy_baseline(run, imagenet("imagenet_r"), str(tmp_path / "none.csv"))
+        load_baseline(str(tmp_path / "none.csv"))
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="cannot read"):
-        copy_baseline(run, imagenet("imagenet_r"), str(path))
-    path.write_text("model,imagenet,imagenet_r\nx,76,36\n")
-    with pytest.raises(UsageError, match=r"mine\.csv line 2: imagenet is '76'"):
-        copy_baseline(run, imagenet("imagenet_r"), str(path))
-    assert not run.baseline_file.exists()
+        load_baseline(str(path))
 
 
 @pytest.mark.slow

@@ -10,8 +10,8 @@ from tuiprobe.catalog.accuracies import ModelAccuracies
 from tuiprobe.catalog.effective_robustness import bundled, fit
 from tuiprobe.choose.robustness.compute import Baseline, Baselines, probe_robustness
 from tuiprobe.errors import DataError
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
 from tuiprobe.measure.run.arrays import HeadArrays
-from tuiprobe.probes.base.head_arrays import SetFeatures
 
 CLASSES = 20
 

@@ -16,8 +16,8 @@ from tuiprobe.choose.labelling.report_part import LabelledSet, cut_estimates
 from tuiprobe.choose.targets.class_mix import NO_ANSWER, bound_accuracy
 from tuiprobe.choose.targets.compute import Images, estimate_targets
 from tuiprobe.choose.targets.describe import ExpectedAccuracy
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
 from tuiprobe.measure.run.arrays import HeadArrays
-from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.accuracy import MOST_RIGHT, accuracies

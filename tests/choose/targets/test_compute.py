@@ -9,8 +9,8 @@ from tests.probes.calibrated import accuracy, calibrated, head
 from tests.probes.subject import model
 from tuiprobe.choose.targets.compute import Images, estimate_targets
 from tuiprobe.choose.targets.describe import ExpectedAccuracy
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
 from tuiprobe.measure.run.arrays import HeadArrays
-from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.figures import TARGET

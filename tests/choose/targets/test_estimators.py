@@ -8,9 +8,9 @@ from scipy.special import softmax
 
 from tests.probes.calibrated import accuracy, calibrated, head
 from tuiprobe.choose.targets.estimators import estimates, thresholded
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.probes.base.confidence import ONE_CLASS, Logits, cross_fit, on_classes_of, second_half
-from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.results import NotRun, is_known
 
 

@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from tests.probes.subject import model
+from tuiprobe.choose.labelling.reading import read_report
 from tuiprobe.choose.unattended.compute import (
     LEFT_OUT_LEVEL,
     LEVEL,
@@ -23,7 +24,6 @@ from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.results import is_known
 from tuiprobe.show.report.formats import export
-from tuiprobe.show.report.reading import read_report
 
 
 def by_definition(confidence, right, tolerated: float, level: float) -> tuple[float, float] | None:

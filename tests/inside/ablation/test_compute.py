@@ -12,9 +12,9 @@ from tuiprobe.inside.ablation.compute import (
     right_without,
 )
 from tuiprobe.inside.ablation.describe import ChannelAblation
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.probes.base.confidence import Logits
-from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.results import NotRun
 

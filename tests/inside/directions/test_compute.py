@@ -11,9 +11,9 @@ from tuiprobe.errors import DataError
 from tuiprobe.inside.directions.compute import decompose, probe_directions
 from tuiprobe.inside.directions.describe import PrivilegedDirections
 from tuiprobe.inside.directions.pruning import CURVE_IMAGES, random_rotations
+from tuiprobe.measure.arrays.head_arrays import SetFeatures, hits
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.probes.base.confidence import Logits
-from tuiprobe.probes.base.head_arrays import SetFeatures, hits
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.show.report.strings import line
 

@@ -6,7 +6,7 @@ import pytest
 from tests.probes.planted import shares
 from tuiprobe.inside.outliers.compute import figures_of_rows
 from tuiprobe.inside.outliers.moments import moments, persistence_of_sums
-from tuiprobe.probes.base.inputs import ShardSums
+from tuiprobe.measure.arrays.tap_arrays import ShardSums
 from tuiprobe.probes.intervals import bootstrap_mean
 
 pytestmark = pytest.mark.slow

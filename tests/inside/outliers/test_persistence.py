@@ -3,7 +3,7 @@ import pytest
 
 from tests.probes.planted import gaussian, moving, persistent, shares, sparse
 from tuiprobe.inside.outliers.moments import moments, persistence_of_sums
-from tuiprobe.probes.base.inputs import ShardSums
+from tuiprobe.measure.arrays.tap_arrays import ShardSums
 from tuiprobe.probes.intervals import delete_one
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from tests.prepared import Forked, Prepared
 from tuiprobe.measure.engine.opening import RunOutcome
-from tuiprobe.measure.engine.run import run
 from tuiprobe.measure.run.status import Event, Listener
+from tuiprobe.probes.run import run
 from tuiprobe.request import RunRequest, make_spec
 
 SMALL = "timm:test_resnet.r160_in1k"

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from tuiprobe.files import DamagedFileError
+from tuiprobe.measure.arrays.tap_arrays import flatten_summary
 from tuiprobe.measure.engine.merge import SHARD_FIELDS, MergedSet, shard_sums, write_merged
 from tuiprobe.measure.run.arrays import checksum_of, write_arrays
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.manifest import FILES, FOLDERS, write_manifest
 from tuiprobe.measure.run.records import MeasuredRecord
-from tuiprobe.probes.base.inputs import flatten_summary
 from tuiprobe.results import Fingerprint, Model, NotRun, Preprocessing, Weights
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats

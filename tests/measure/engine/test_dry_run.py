@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,20 @@ import pytest
 
 from tests.conftest import Program
 from tuiprobe.datasets.load import user_spec
-from tuiprobe.measure.engine.dry_run import preview
-from tuiprobe.measure.engine.run import run as measure_run
+from tuiprobe.measure.engine.dry_run import preview as preview_engine
 from tuiprobe.measure.run.counting import images_done
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.preview import Preview, Unknown
 from tuiprobe.options import OptionError
 from tuiprobe.probes import BUILT_IN, registry
+from tuiprobe.probes.hooks import HOOKS
+from tuiprobe.probes.run import run as measure_run
 from tuiprobe.request import FILES, RunRequest, make_spec
 from tuiprobe.results import NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.show.cli.app import run_cli
+
+preview = partial(preview_engine, hooks=HOOKS)
 
 
 def looked_at(

@@ -17,7 +17,6 @@ from tuiprobe.choose.targets.compute import Targets
 from tuiprobe.errors import UsageError
 from tuiprobe.inside.outliers.result import OutlierResult
 from tuiprobe.measure.engine.opening import plan_run
-from tuiprobe.measure.engine.run import run
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.head_file import read_head
 from tuiprobe.measure.run.records import PlanRecord, read_plan
@@ -26,6 +25,7 @@ from tuiprobe.measure.run.status import read_status
 from tuiprobe.measure.run.verify import verify
 from tuiprobe.models.load import load_encoder
 from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.run import run
 from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.results import Report, is_known
 

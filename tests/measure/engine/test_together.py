@@ -11,11 +11,11 @@ from tests.measure.engine.test_extract import BROKEN, OPTIONS, write_numbers
 from tuiprobe.errors import DataError
 from tuiprobe.files import Entry
 from tuiprobe.measure.engine.extract import Extraction
-from tuiprobe.measure.engine.run import run
 from tuiprobe.measure.run.arrays import read_arrays
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.status import Event
 from tuiprobe.measure.run.view import RunView
+from tuiprobe.probes.run import run
 from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.show.report import read_report
 

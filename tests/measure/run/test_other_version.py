@@ -18,11 +18,11 @@ from tuiprobe.measure.run.records import (
     MeasuredRecord,
     PlanRecord,
     SetRecord,
-    StoredFile,
     TapRecord,
 )
 from tuiprobe.measure.run.results import write_results
 from tuiprobe.probes.report import make_report
+from tuiprobe.results.subject import StoredFile
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.measure.engine.fake_run import KEY, PRINT, FakeSet, write_run
+from tuiprobe.choose.labelling.reading import read_report
 from tuiprobe.errors import UsageError
 from tuiprobe.measure.run.arrays import Arrays
 from tuiprobe.measure.run.directory import RunDir
@@ -18,7 +19,6 @@ from tuiprobe.measure.run.results import write_results
 from tuiprobe.probes.report import make_report
 from tuiprobe.results.subject import Prediction
 from tuiprobe.show.report.formats import files_of
-from tuiprobe.show.report.reading import read_report
 
 N, K = 80, 4
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tuiprobe.measure.arrays.measured_run import counted_once
 from tuiprobe.probes.evidence.identity import (
     Contents,
     PictureRole,
     copies,
-    counted_once,
     near_copies,
     shared_content,
 )

@@ -16,8 +16,8 @@ from tuiprobe.inside.ablation.compute import ChannelAblations, Chosen, ablate_ch
 from tuiprobe.inside.concepts.compute import Concepts, probe_concepts
 from tuiprobe.inside.concepts.concept_set import ConceptSet
 from tuiprobe.inside.directions.compute import Directions, probe_directions
+from tuiprobe.measure.arrays.head_arrays import SetFeatures, fit_head
 from tuiprobe.measure.run.arrays import HeadArrays
-from tuiprobe.probes.base.head_arrays import SetFeatures, fit_head
 from tuiprobe.results import NotRun, Report
 
 

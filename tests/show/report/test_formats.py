@@ -12,7 +12,7 @@ from tests.show.report.test_reports import layered
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.results.card import sets_axis
 from tuiprobe.show.report.html import html
-from tuiprobe.show.report.reading import LARGEST, pictures
+from tuiprobe.show.report.pictures import LARGEST, pictures
 from tuiprobe.show.report.svg import svg
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -40,9 +40,8 @@ from tuiprobe.choose.comparing.decide import decide
 from tuiprobe.choose.comparing.decision_section import describe_decision
 from tuiprobe.choose.comparing.differences import compare, compare_runs
 from tuiprobe.choose.comparing.differences_section import describe
-from tuiprobe.choose.comparing.page import compare_page
 from tuiprobe.choose.comparing.runs import Run, with_names
-from tuiprobe.choose.robustness.compute import SetAccuracy, ShiftNames
+from tuiprobe.choose.robustness.compute import ShiftNames
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.preflight import Preflight
@@ -50,8 +49,10 @@ from tuiprobe.request import command_of
 from tuiprobe.results import NotRun, Part, ProbeResult, Report
 from tuiprobe.results.doubt import Doubt
 from tuiprobe.results.section import Chart, Series, Strip, Table
+from tuiprobe.results.set_accuracy import SetAccuracy
 from tuiprobe.results.subject import Check
 from tuiprobe.show.cli.app import run_cli
+from tuiprobe.show.report.compare_page import compare_page
 from tuiprobe.show.report.formats import RENDERED, files_of
 from tuiprobe.show.report.html import card_html, sections_html
 from tuiprobe.show.report.markdown import section_markdown

@@ -11,6 +11,7 @@ import pytest
 
 from tests.show.report.samples import estimate, outliers, report, without_outliers
 from tests.show.report.samples_head import calibration, head_results, targets
+from tuiprobe.choose.labelling.reading import read_report
 from tuiprobe.inside.outliers.result import Outcome
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.results import Estimate, Report
@@ -18,7 +19,6 @@ from tuiprobe.results.card import card
 from tuiprobe.results.section import Table
 from tuiprobe.show.report.html import html
 from tuiprobe.show.report.markdown import markdown, section_markdown
-from tuiprobe.show.report.reading import read_report
 from tuiprobe.show.report.strings import line
 from tuiprobe.show.report.terminal import section_text, summary
 

@@ -12,7 +12,7 @@ from tests.show.report.samples import (
     outliers,
     report,
 )
-from tuiprobe.choose.robustness.compute import EffectiveRobustness, Robustness, SetAccuracy
+from tuiprobe.choose.robustness.compute import EffectiveRobustness, Robustness
 from tuiprobe.inside.concepts.compute import (
     CategoryCount,
     ConceptPoint,
@@ -29,6 +29,7 @@ from tuiprobe.measure.run.results import write_results
 from tuiprobe.results import NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import TopImage
+from tuiprobe.results.set_accuracy import SetAccuracy
 from tuiprobe.results.subject import SetSummary
 
 EVIL = "[red]sky[/]\x1b[31m\u202e"

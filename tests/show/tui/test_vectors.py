@@ -8,7 +8,7 @@ import pytest
 
 from tests.show.tui.conftest import screens, until
 from tests.vectors.conftest import planted
-from tuiprobe.measure.engine.run import run
+from tuiprobe.probes.run import run
 from tuiprobe.request import RunRequest, make_spec
 from tuiprobe.show.tui.app import TuiprobeApp
 from tuiprobe.show.tui.screens.results import ResultsScreen

@@ -7,6 +7,8 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
+from tuiprobe.channels.array_types import Int64
+from tuiprobe.measure.arrays.head_arrays import SetFeatures, answered_right, answers_of
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.measure.run.head_file import class_name
 from tuiprobe.probes.base.confidence import (
@@ -20,8 +22,6 @@ from tuiprobe.probes.base.confidence import (
     on_classes_of,
     scale_known,
 )
-from tuiprobe.probes.base.head_arrays import SetFeatures, answered_right, answers_of
-from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.probes.intervals import newcombe
 from tuiprobe.results import Figure, NotRun, is_known
 from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share

@@ -8,14 +8,14 @@ from typing import Final
 
 import numpy as np
 
+from tuiprobe.channels.array_types import Int64
 from tuiprobe.choose.calibration.compute import Bin, Calibration, SetCalibration, probe_calibration
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import count_of
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.base.confidence import ONE_CLASS, one_class
-from tuiprobe.probes.base.head_arrays import SetFeatures
-from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.probes.content import answered, heading, prose, series, table
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader

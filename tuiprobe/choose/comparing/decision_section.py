@@ -5,16 +5,13 @@ Accuracies have a column for each set of pictures, never one for two sets.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
-from tuiprobe.choose.comparing.decide import decide
 from tuiprobe.choose.comparing.decision import DecidedModel, Decision
 from tuiprobe.choose.comparing.forest import labels_chart
 from tuiprobe.choose.comparing.inference import second_minus_first
-from tuiprobe.choose.comparing.runs import Run, read_runs
+from tuiprobe.choose.comparing.runs import Run
 from tuiprobe.choose.comparing.same_pictures import (
     MeasuredSet,
     in_words,
@@ -23,8 +20,6 @@ from tuiprobe.choose.comparing.same_pictures import (
     shifts_groups,
 )
 from tuiprobe.choose.comparing.sentences import by_models, levels
-from tuiprobe.files import Entry
-from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.numbers import interval
 from tuiprobe.plaintext import joined
 from tuiprobe.probes.content import bullets, table, value_or_dash
@@ -34,8 +29,6 @@ from tuiprobe.results.figures import HEADLINES, LABELLED, MEAN_SHIFT, TARGET, TA
 from tuiprobe.results.report import ABSENT
 from tuiprobe.results.reproduce import provenance
 from tuiprobe.results.section import Chart, Code, Section, SectionContent, Strong, Text, Value
-from tuiprobe.show.report.markdown import section_markdown
-from tuiprobe.show.report.terminal import PLAIN, Terminal, section_text
 
 MOST_SETS: Final = 4
 """Columns of one kind of evidence, those of the most runs."""
@@ -371,34 +364,3 @@ def _inside(reports: Sequence[Report]) -> SectionContent:
 def _figure(report: Report, id: str) -> Figure:
     headline = report.headline(id)
     return report.figure_or_absent(id) if headline is None else headline.figure
-
-
-def write_decision(
-    directories: Sequence[RunDir],
-    folder: Path,
-    gaps: Sequence[str] = (),
-    terminal: Terminal = PLAIN,
-) -> tuple[Path, str, Decision]:
-    """Decides between finished runs, and writes the decision as a file named by their keys.
-
-    Returns its path, the same as text for a terminal, and the decision.
-
-    Args:
-        directories: The runs.
-        folder: Folder of the file.
-        gaps: Models that have no run, each with the reason.
-        terminal: What the text is printed to.
-
-    Raises:
-        DataError: If a run has no readable report.
-        RunError: If the file cannot be written.
-    """
-    runs = read_runs([directory.path for directory in directories])
-    keys = "".join(sorted(run.report.key for run in runs))
-    file = Entry(folder, f"comparison-{hashlib.sha256(keys.encode()).hexdigest()[:8]}.md")
-    decision = decide(runs)
-    sections = [describe_decision(decision, runs)]
-    if gaps:
-        sections.append(Section(title="Not measured", headline=(), content=(bullets(gaps),)))
-    file.write_text("\n".join(map(section_markdown, sections)))
-    return file.path, "".join(section_text(section, terminal) for section in sections), decision

@@ -15,9 +15,9 @@ from typing import Final
 import numpy as np
 
 from tuiprobe.catalog.published_models import presets
+from tuiprobe.channels.array_types import Float64
 from tuiprobe.choose.comparing.sentences import reservations
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.base.inputs import Float64
 from tuiprobe.results import Estimate, Figure, Model, NotRun, is_known
 from tuiprobe.results.base import Count, Frozen, Many, Real
 from tuiprobe.results.report import Report

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from tuiprobe.channels.array_types import Float64, Int64
 from tuiprobe.datasets.registry import last_part
 from tuiprobe.measure.run.per_image import ImageValues
 from tuiprobe.numbers import NORMAL_95, unit_of_difference
-from tuiprobe.probes.base.inputs import Float64, Int64
 from tuiprobe.results import Estimate, Figure, NotRun, Report, is_known
 from tuiprobe.results.doubt import Doubt
 from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure, PerImage

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.channels.array_types import Int64
 from tuiprobe.choose.comparing.runs import Run, same_measurements
 from tuiprobe.choose.comparing.same_pictures import (
     CommonRows,
@@ -31,7 +32,6 @@ from tuiprobe.measure.run.head_file import class_name, read_head
 from tuiprobe.measure.run.records import read_plan
 from tuiprobe.measure.run.samples import read_samples
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.results import Estimate, Figure, Frozen, NotRun
 from tuiprobe.results.accuracy import sets_in_question
 from tuiprobe.results.base import BOUNDS_ALONE, Count

@@ -7,12 +7,12 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
+from tuiprobe.choose.labelling.reading import read_report
 from tuiprobe.errors import UsageError
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.naming import NamedRun, distinct_names
 from tuiprobe.measure.run.per_image import ImageValues, read_per_image
 from tuiprobe.results import Report
-from tuiprobe.show.report import read_report
 
 
 class Run(NamedTuple):

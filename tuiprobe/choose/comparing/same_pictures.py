@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from tuiprobe.choose.comparing.inference import Pairing
 from tuiprobe.choose.comparing.runs import Run
 from tuiprobe.datasets.registry import last_part
+from tuiprobe.datasets.sample import row_name
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.head_file import class_name
 from tuiprobe.measure.run.per_image import OTHER_IMAGES, SetValues
 from tuiprobe.measure.run.pictures import Pictures, read_digests, read_pictures
 from tuiprobe.measure.run.records import read_plan
-from tuiprobe.measure.run.samples import read_samples, row_name
+from tuiprobe.measure.run.samples import read_samples
 from tuiprobe.plaintext import joined, plain
 from tuiprobe.results import Frozen, NotRun, SetSummary, is_known
 from tuiprobe.results.accuracy import sets_in_question

@@ -8,10 +8,10 @@ from typing import Annotated, ClassVar, Final
 
 import numpy as np
 
+from tuiprobe.channels.array_types import Bool, Float64, Int64
+from tuiprobe.measure.arrays.head_arrays import SetFeatures, answered_right, fit_head, right_counted
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.base.head_arrays import SetFeatures, answered_right, fit_head, right_counted
-from tuiprobe.probes.base.inputs import Bool, Float64, Int64
 from tuiprobe.probes.intervals import paired_difference
 from tuiprobe.results import Estimate, Figure, Inapplicable, NotRun, is_known
 from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share

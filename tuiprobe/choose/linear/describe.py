@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuiprobe.choose.linear.compute import Labelled, Linear, LinearAccuracy, linear_accuracy
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.plaintext import count_of
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.content import heading, prose, series, table
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader

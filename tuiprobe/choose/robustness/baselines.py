@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from tuiprobe import limits
 from tuiprobe.catalog.accuracies import (
     IMAGENET,
     SHIFT_CLASS_COLUMNS,
@@ -32,11 +31,7 @@ from tuiprobe.choose.robustness.compute import Axis, Baseline, Baselines
 from tuiprobe.datasets.input_tables import parse_csv
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.files import DamagedFileError, read_regular
-from tuiprobe.measure.run.directory import RunDir
-from tuiprobe.measure.run.manifest import drop_stale_manifest
-from tuiprobe.measure.run.records import SetRecord, write_baseline
-from tuiprobe.plaintext import text_of
+from tuiprobe.measure.run.records import SetRecord
 from tuiprobe.results import Model, NotRun
 
 
@@ -174,39 +169,22 @@ def published_of(model: Model) -> ModelAccuracies | None:
     return published_row(right_spec(name), int(model.preprocessing.size[0]))
 
 
-def copy_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None) -> str:
-    """Copies the user's CSV into the run directory, or removes one from an earlier attempt.
+def check_baseline(sets: Sequence[SetRecord], text: str, path: str) -> str:
+    """Returns what of a user's CSV is not used, in words.
 
-    Returns:
-        What of it is not used, in words.
-
-    Raises:
-        UsageError: If it cannot be read or does not fit the sets.
-    """
-    if path is not None:
-        text = refuse_baseline(sets, path)
-        write_baseline(directory, text)
-        if (family := family_of(sets)) is not None:
-            used = ("model", family.id_set, *family.shifts, *SHIFT_CLASS_COLUMNS.values())
-            return parse_csv(text.encode(), path).not_used(used).in_words()
-    elif directory.baseline_file.exists():
-        drop_stale_manifest(directory.baseline_file, "")
-        directory.baseline_file.unlink()
-    return ""
-
-
-def refuse_baseline(sets: Sequence[SetRecord], path: str) -> str:
-    """Returns the user's CSV if it fits the sets of a run.
+    Args:
+        sets: The sets of the run, the in-distribution one first.
+        text: Content of the file.
+        path: Names it in errors.
 
     Raises:
-        UsageError: If it cannot be read or does not fit the sets.
+        UsageError: If it does not fit the sets.
     """
-    try:
-        text = text_of(read_regular(path, limits.BASELINE_BYTES))
-    except (OSError, DamagedFileError, ValueError) as error:
-        raise UsageError(f"--baseline: cannot read {path}: {error}") from error
-    baselines_for(sets, text, path)  # refuses a wrong file before any image is measured
-    return text
+    baselines_for(sets, text, path)
+    family = family_of(sets)
+    assert family is not None
+    used = ("model", family.id_set, *family.shifts, *SHIFT_CLASS_COLUMNS.values())
+    return parse_csv(text.encode(), path).not_used(used).in_words()
 
 
 def read_baseline_csv(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,20 +10,20 @@ from pydantic import BaseModel
 
 from tuiprobe.catalog.accuracies import ZERO_SHOT
 from tuiprobe.catalog.effective_robustness import SUPERVISED
-from tuiprobe.choose.robustness.baselines import baselines_for, published_of
+from tuiprobe.choose.robustness.baselines import baselines_for, check_baseline, published_of
 from tuiprobe.choose.robustness.compute import (
     Baselines,
     EffectiveRobustness,
     Robustness,
-    SetAccuracy,
     probe_robustness,
 )
 from tuiprobe.choose.robustness.scatter import scatter
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
 from tuiprobe.measure.run.arrays import HeadArrays
+from tuiprobe.measure.run.records import SetRecord
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import count_of
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.content import bullets, heading, prose, table, value_or_dash
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
@@ -40,6 +40,7 @@ from tuiprobe.results.section import (
     Text,
     Value,
 )
+from tuiprobe.results.set_accuracy import SetAccuracy
 
 AXES = {
     "imagenet": "full validation set",
@@ -106,6 +107,10 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
             baselines=baselines,
             shift_heads=run.shift_heads,
         )
+
+    def check_baseline(self, sets: Sequence[SetRecord], text: str, path: str) -> str:
+        """Rejects a CSV that gives no line for the shifts of a run."""
+        return check_baseline(sets, text, path)
 
     def compute(self, inputs: Inputs, options: Options) -> Robustness:
         """Computes accuracies and effective robustness."""

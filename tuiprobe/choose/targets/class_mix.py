@@ -19,9 +19,9 @@ from typing import Annotated, Final, NamedTuple
 
 import numpy as np
 
+from tuiprobe.channels.array_types import Int64
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
 from tuiprobe.probes.base.confidence import Logits, on_classes_of
-from tuiprobe.probes.base.head_arrays import SetFeatures
-from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.probes.intervals import exact
 from tuiprobe.results import NotRun
 from tuiprobe.results.base import Count, Frozen, Many, Real, Share

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
 
+from tuiprobe.channels.array_types import Int64
 from tuiprobe.choose.targets.class_mix import ClassMix, class_mix
 from tuiprobe.choose.targets.estimators import (
     ESTIMATORS,
@@ -23,6 +24,7 @@ from tuiprobe.choose.targets.estimators import (
     left_out_errors,
     scaled_by,
 )
+from tuiprobe.measure.arrays.head_arrays import SetFeatures, answers_of
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.measure.run.head_file import class_name
 from tuiprobe.probes.base.confidence import (
@@ -33,8 +35,6 @@ from tuiprobe.probes.base.confidence import (
     cross_fit,
     mean_confidence,
 )
-from tuiprobe.probes.base.head_arrays import SetFeatures, answers_of
-from tuiprobe.probes.base.inputs import Int64
 from tuiprobe.probes.base.strata import labels_needed
 from tuiprobe.probes.intervals import exact
 from tuiprobe.results import Estimate, Figure, NotRun, is_known

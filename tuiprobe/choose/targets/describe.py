@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, get_args
 
 from tuiprobe import numbers
 from tuiprobe.choose.targets.class_mix import ClassMix
 from tuiprobe.choose.targets.compute import Images, LeftOut, Targets, TargetSet, estimate_targets
 from tuiprobe.choose.targets.estimators import ESTIMATORS, HEADLINE, Estimator
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.plaintext import count_of, joined
 from tuiprobe.probes import BUILT_IN
@@ -17,7 +18,7 @@ from tuiprobe.probes.content import answered, heading, prose, table, value_or_da
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, is_known
-from tuiprobe.results.accuracy import if_same_mix, sentence
+from tuiprobe.results.accuracy import Accuracy, if_same_mix, sentence
 from tuiprobe.results.figures import TARGET, Fig, column, columns, named_figures
 from tuiprobe.results.section import (
     Chart,
@@ -74,6 +75,17 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
             for target in run.target_sets
         }
         return run.head, Images(id_set, shifts, run.target_sets, names, ids_and_paths)
+
+    def live(
+        self,
+        head: HeadArrays,
+        first: SetFeatures,
+        shifts: Sequence[SetFeatures],
+        targets: Sequence[SetFeatures],
+    ) -> dict[str, Accuracy | NotRun]:
+        """Estimates accuracy on targets from the images so far."""
+        result = estimate_targets(head, Images(first, shifts, targets))
+        return {target.data: target.accuracy() for target in result.targets}
 
     def compute(self, inputs: Inputs, options: Options) -> Targets:
         """Estimates accuracy on targets and labelled shifts."""

@@ -25,9 +25,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from tuiprobe.channels.array_types import Bool, Float64
 from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.base.confidence import Confidences, CrossFitted, Logits
-from tuiprobe.probes.base.inputs import Bool, Float64
 from tuiprobe.probes.intervals import around_draws
 from tuiprobe.results import Estimate, Figure
 

@@ -18,8 +18,8 @@ from typing import Annotated, ClassVar, Final, NamedTuple
 import numpy as np
 from scipy.special import bdtr, betaincinv
 
+from tuiprobe.channels.array_types import Bool, Float64
 from tuiprobe.measure.run.per_image import ConfidenceColumn
-from tuiprobe.probes.base.inputs import Bool, Float64
 from tuiprobe.probes.intervals import exact
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.base import Count, Frozen, Many, Real, Share

@@ -16,8 +16,8 @@ from tuiprobe.choose.unattended.compute import (
     Unattended,
     unattended,
 )
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.base.image_values import Temperatures, ranked_answers
 from tuiprobe.probes.content import heading, prose, table
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject

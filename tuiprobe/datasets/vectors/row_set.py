@@ -17,15 +17,13 @@ from numpy.typing import NDArray
 from tuiprobe.datasets.dataset import refuse_undecodable
 from tuiprobe.datasets.labels import RowLabels, read_labels
 from tuiprobe.datasets.layout import Ids, SampleBlock, SetLayout, hash_ids
-from tuiprobe.datasets.sample import Content, Sample, Stamp
+from tuiprobe.datasets.sample import Content, Sample, Stamp, row_name
 from tuiprobe.datasets.shard_files import matching_files
 from tuiprobe.datasets.vectors.parquet import read_names
 from tuiprobe.datasets.vectors.vector_files import SUFFIXES, open_matrix
 from tuiprobe.errors import DataError, UnreadableImageError, UsageError
-from tuiprobe.measure.run.records import StoredFile
-from tuiprobe.measure.run.samples import row_name
 from tuiprobe.request import rows_name
-from tuiprobe.results.subject import Check
+from tuiprobe.results.subject import Check, StoredFile
 from tuiprobe.spec import VECTORS, RunSpec
 
 _RETRIEVAL = "img_emb"

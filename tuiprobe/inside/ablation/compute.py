@@ -15,17 +15,17 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
+from tuiprobe.channels.array_types import Bool, Float32, Float64, Int64
 from tuiprobe.errors import DataError
 from tuiprobe.inside.outliers.result import Outcome, RowFigures
-from tuiprobe.measure.run.arrays import HeadArrays
-from tuiprobe.probes.base.head_arrays import (
+from tuiprobe.measure.arrays.head_arrays import (
     FITTED_TO_THEM,
     LOGIT_ROWS,
     SetFeatures,
     answers_of,
     subsample,
 )
-from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
+from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.probes.intervals import band, paired_difference
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.results.base import Channel, Frozen, Many, PerChannel, Points, Real, Share

@@ -14,10 +14,10 @@ from tuiprobe.inside.ablation.compute import (
     acted_on,
 )
 from tuiprobe.inside.outliers.result import OutlierResult
+from tuiprobe.measure.arrays.head_arrays import SetFeatures, usable_images
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.base.head_arrays import SetFeatures, usable_images
 from tuiprobe.probes.content import bullets, channels_in_words, table
 from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader

@@ -12,15 +12,15 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
+from tuiprobe.channels.array_types import Bool, Float32
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.inside.ablation.compute import Removal, paired, right_without
 from tuiprobe.inside.directions.compute import decompose
+from tuiprobe.measure.arrays.head_arrays import FITTED_TO_THEM, LOGIT_ROWS, SetFeatures, answers_of
+from tuiprobe.measure.arrays.row_statistics import fixed_threads
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.manifest import require_manifest
-from tuiprobe.probes.base.head_arrays import FITTED_TO_THEM, LOGIT_ROWS, SetFeatures, answers_of
-from tuiprobe.probes.base.inputs import Bool, Float32
-from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
 from tuiprobe.results.base import Channel, Count, Frozen, Many, PerChannel, Real

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy.special import gammaln
 
+from tuiprobe.channels.array_types import Float32, Float64, Int64
 from tuiprobe.inside.concepts.concept_set import FEWEST, ConceptSet, Split, split_up
 from tuiprobe.inside.directions.compute import decompose
 from tuiprobe.inside.directions.pruning import random_rotations, second_moment
 from tuiprobe.measure.run.arrays import HeadArrays
-from tuiprobe.probes.base.inputs import Float32, Float64, Int64
 from tuiprobe.probes.intervals import band, exact, mean_interval
 from tuiprobe.results import Estimate, Figure, NotRun, is_known
 from tuiprobe.results.base import Count, Counted, Frozen, Many, Real

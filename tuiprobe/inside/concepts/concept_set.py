@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from tuiprobe.probes.base.inputs import Bool, Float32, Int64
-from tuiprobe.probes.base.row_statistics import finite_images
+from tuiprobe.channels.array_types import Bool, Float32, Int64
+from tuiprobe.measure.arrays.row_statistics import finite_images
 
 FEWEST = 30
 """Positives and negatives that a concept takes in each split."""

@@ -7,12 +7,12 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy import special
 
+from tuiprobe.channels.array_types import Float32, Float64
 from tuiprobe.errors import DataError
 from tuiprobe.inside.directions.pruning import Decomposed, PruningCurve, pruning_curves
+from tuiprobe.measure.arrays.head_arrays import SetFeatures, usable_images
+from tuiprobe.measure.arrays.row_statistics import BLOCK_ROWS
 from tuiprobe.measure.run.arrays import HeadArrays
-from tuiprobe.probes.base.head_arrays import SetFeatures, usable_images
-from tuiprobe.probes.base.inputs import Float32, Float64
-from tuiprobe.probes.base.row_statistics import BLOCK_ROWS
 from tuiprobe.probes.intervals import exact, mean_interval
 from tuiprobe.results import Estimate, Figure, NotRun
 from tuiprobe.results.base import (

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from tuiprobe.inside.directions.compute import Basis, Directions, probe_directions
 from tuiprobe.inside.outliers.result import OutlierResult
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.numbers import number
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.base.head_arrays import SetFeatures
 from tuiprobe.probes.content import heading, prose, series, table
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader

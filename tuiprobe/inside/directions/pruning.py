@@ -10,16 +10,16 @@ from typing import Literal
 
 import numpy as np
 
-from tuiprobe.measure.run.arrays import HeadArrays
-from tuiprobe.probes.base.head_arrays import (
+from tuiprobe.channels.array_types import Float32, Float64
+from tuiprobe.measure.arrays.head_arrays import (
     SetFeatures,
     allowed_rows,
     answers_of,
     nested_hits,
     subsample,
 )
-from tuiprobe.probes.base.inputs import Float32, Float64
-from tuiprobe.probes.base.row_statistics import BLOCK_ROWS
+from tuiprobe.measure.arrays.row_statistics import BLOCK_ROWS
+from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.probes.intervals import band
 from tuiprobe.results import Figure
 from tuiprobe.results.base import Count, Frozen, Many, Real, Share

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tuiprobe.inside.outliers.heights import HeightScan, median_ranks, scan_heights
+from tuiprobe.channels.array_types import Float32, Float64, Int64
+from tuiprobe.channels.heights import HeightScan, median_ranks, scan_heights
 from tuiprobe.inside.outliers.moments import (
     RowMoments,
     basis_reference,
@@ -28,8 +29,8 @@ from tuiprobe.inside.outliers.result import (
     RowFigures,
 )
 from tuiprobe.inside.outliers.rules import RowContext, finding
-from tuiprobe.probes.base.inputs import Float32, Float64, Int64, TapArrays
-from tuiprobe.probes.base.row_statistics import MIN_CHANNELS, rows_with_kurtosis
+from tuiprobe.measure.arrays.row_statistics import MIN_CHANNELS, rows_with_kurtosis
+from tuiprobe.measure.arrays.tap_arrays import TapArrays
 from tuiprobe.probes.intervals import bootstrap_mean, delete_one, exact, mean_interval
 from tuiprobe.results import Estimate, Figure, Model, NotRun, is_known
 from tuiprobe.results.proportions import wilson

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from tuiprobe.channels.heights import OUTLIER
 from tuiprobe.inside.outliers.compute import probe_outliers
-from tuiprobe.inside.outliers.heights import OUTLIER
 from tuiprobe.inside.outliers.result import (
     Heights,
     Outcome,
@@ -19,10 +19,10 @@ from tuiprobe.inside.outliers.result import (
     RowFigures,
 )
 from tuiprobe.inside.outliers.rules import HEAVY
+from tuiprobe.measure.arrays.tap_arrays import TapArrays
 from tuiprobe.numbers import number
 from tuiprobe.plaintext import count_of
 from tuiprobe.probes import BUILT_IN
-from tuiprobe.probes.base.inputs import TapArrays
 from tuiprobe.probes.content import bullets, heading, prose, series, table, value_or_dash
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.protocol import Named, Options, Probe, Results, Subject

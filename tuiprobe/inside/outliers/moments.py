@@ -19,9 +19,10 @@ from typing import Final
 
 import numpy as np
 
+from tuiprobe.channels.array_types import Float32, Float64
 from tuiprobe.inside.outliers.result import Offset, Persistence
-from tuiprobe.probes.base.inputs import Float32, Float64, ShardSums
-from tuiprobe.probes.base.row_statistics import blocks, kurtosis_and_slope, shares_and_kurtosis
+from tuiprobe.measure.arrays.row_statistics import blocks, kurtosis_and_slope, shares_and_kurtosis
+from tuiprobe.measure.arrays.tap_arrays import ShardSums
 from tuiprobe.probes.intervals import bootstrap_mean, delete_one, delete_shard, exact
 from tuiprobe.results import Figure, NotRun, is_known
 

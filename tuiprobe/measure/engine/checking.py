@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tuiprobe.catalog.class_names import match_classes, prompt_names
 from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.files import unless_damaged
+from tuiprobe.measure.arrays.head_arrays import SetFeatures, logit_blocks
 from tuiprobe.measure.engine.decoding import Batch, choose_workers, decode_batches
 from tuiprobe.measure.engine.head_building import HeadProgress, too_long
 from tuiprobe.measure.engine.head_choice import HeadChoice, class_of_each_row, unmatched
@@ -37,7 +38,6 @@ from tuiprobe.models.checks.trial import (
     worth_timing,
 )
 from tuiprobe.plaintext import joined, plain
-from tuiprobe.probes.base.head_arrays import SetFeatures, logit_blocks
 from tuiprobe.results import NotRun
 from tuiprobe.results.subject import TYPES, Check
 

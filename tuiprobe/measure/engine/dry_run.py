@@ -39,6 +39,7 @@ from tuiprobe.datasets.load import (
 )
 from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import DamagedFileError, expand_home, unless_damaged
+from tuiprobe.measure.engine.hooks import ProbeHooks
 from tuiprobe.measure.engine.shards import set_record
 from tuiprobe.measure.run.counting import images_done
 from tuiprobe.measure.run.deletion import refuse_to_clear
@@ -47,7 +48,6 @@ from tuiprobe.measure.run.listing import recorded_runs
 from tuiprobe.measure.run.preview import (
     Download,
     PlannedDirectory,
-    PlannedProbe,
     PlannedSet,
     Preview,
     SetRole,
@@ -55,10 +55,15 @@ from tuiprobe.measure.run.preview import (
     Wrong,
     expected_head,
 )
-from tuiprobe.measure.run.records import PlanRecord, read_plan, read_preflight, read_spec
+from tuiprobe.measure.run.records import (
+    PlanRecord,
+    load_baseline,
+    read_plan,
+    read_preflight,
+    read_spec,
+)
 from tuiprobe.models.loaders.answer_table import AnswerTable
 from tuiprobe.options import OptionError
-from tuiprobe.probes import BUILT_IN, PROBES
 from tuiprobe.request import FILES, RunRequest, differing_options, unreadable_files
 from tuiprobe.results.subject import TYPES
 from tuiprobe.spec import ANSWERS, FINAL_TAP, RunSpec
@@ -115,12 +120,15 @@ class _Findings:
         return None
 
 
-def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview:
+def preview(
+    request: RunRequest, refused: Sequence[OptionError] = (), *, hooks: ProbeHooks
+) -> Preview:
     """Returns a preview of a run.
 
     Args:
         request: What to measure, where and how.
         refused: Options that are left out of it because they are wrong.
+        hooks: What is asked of probes.
     """
     spec = request.spec
     findings = _Findings(spec)
@@ -136,6 +144,7 @@ def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview
     ]
     if not later and "data" not in findings.wrong:
         _open_sets(findings)
+        _check_baseline(findings, hooks)
     templates, names = _templates(findings), _names(findings)
     _check_answers(findings)
     sets = _described(findings)
@@ -149,7 +158,7 @@ def preview(request: RunRequest, refused: Sequence[OptionError] = ()) -> Preview
         sets=sets if findings.suite else Unknown(depends_on="data" if later else "options"),
         taps=_taps(spec, before),
         head=Unknown(depends_on="model"),
-        probes=_probes(),
+        probes=hooks.announced(),
         downloads=downloads,
         directory=directory,
         wrong=tuple(findings.wrong.values()),
@@ -181,9 +190,6 @@ def _open_sets(findings: _Findings) -> None:
     if spec.head == "probe" and not classes:
         reason = "it fits a head to labels, and the images have none"
         findings.refuse("head", reason, UsageError.exit_code)
-    if spec.baseline is not None and "baseline" not in findings.wrong:
-        path = spec.baseline
-        findings.tried("baseline", lambda: _read_baseline(complete, path))
 
 
 def _check_answers(findings: _Findings) -> None:
@@ -260,11 +266,12 @@ def _templates(findings: _Findings) -> int:
     return len(lines or ())
 
 
-def _read_baseline(suite: Suite, path: str) -> None:
-    """Refuses a baseline that does not fit the sets, as the engine does."""
-    from tuiprobe.choose.robustness.baselines import refuse_baseline
-
-    refuse_baseline([set_record(suite, name) for name in suite.sets], path)
+def _check_baseline(findings: _Findings, hooks: ProbeHooks) -> None:
+    """Notes why a baseline does not fit the sets, as the engine does."""
+    path, suite = findings.spec.baseline, findings.suite
+    if path is not None and suite is not None and "baseline" not in findings.wrong:
+        sets = [set_record(suite, name) for name in suite.sets]
+        findings.tried("baseline", lambda: hooks.check_baseline(sets, load_baseline(path), path))
 
 
 def _downloads(spec: RunSpec, later: Sequence[str]) -> tuple[Download, ...]:
@@ -283,18 +290,6 @@ def _taps(spec: RunSpec, before: PlanRecord | None) -> tuple[str, ...] | Unknown
     if before is not None:
         return tuple(tap.name for tap in before.taps)
     return Unknown(depends_on="model")
-
-
-def _probes() -> tuple[PlannedProbe, ...]:
-    """Returns how the probes are announced; loads none."""
-    probes = [
-        PlannedProbe(id=id, title=probe.title, needs=probe.needs, outcome="runs")
-        for id, probe in BUILT_IN.items()
-    ]
-    for foreign in PROBES.foreign():
-        name, outcome = foreign.name, Unknown(depends_on="package")
-        probes.append(PlannedProbe(id=name, title=name, needs=(), outcome=outcome))
-    return tuple(probes)
 
 
 # The run directory.

@@ -20,6 +20,10 @@ from numpy.typing import NDArray
 from tuiprobe.catalog.class_names import imagenet_labels, imagenet_names, prompt_names
 from tuiprobe.errors import DataError
 from tuiprobe.files import unless_damaged
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
+from tuiprobe.measure.arrays.measured_run import MeasuredRun
+from tuiprobe.measure.arrays.ridge import fit_ridge
+from tuiprobe.measure.arrays.row_statistics import fixed_threads
 from tuiprobe.measure.engine.head_choice import class_of_each_row, unmatched
 from tuiprobe.measure.engine.plan import Plan
 from tuiprobe.measure.engine.stopping import Interrupted
@@ -27,10 +31,6 @@ from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.measure.run.head_file import OUTSIDE, FittedImages, HeadFile, read_head, write_head
 from tuiprobe.measure.run.status import Event, Listener, bounded
 from tuiprobe.models.heads import Head
-from tuiprobe.probes.base.head_arrays import SetFeatures
-from tuiprobe.probes.base.ridge import fit_ridge
-from tuiprobe.probes.base.row_statistics import fixed_threads
-from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
 from tuiprobe.results.subject import long_head
 from tuiprobe.spec import MAX_CPU_PROMPTS
@@ -67,7 +67,7 @@ def build_head(
     """
     choice, digest, fitting, tested = plan.head, _digest(plan), None, None
     if choice.kind == "probe":
-        run, name = RunReader(plan.directory), plan.suite.in_distribution_name
+        run, name = MeasuredRun(plan.directory), plan.suite.in_distribution_name
         if name not in run.measured.sets:
             not_yet = NotRun(reason=f"no image of {name} is measured yet", remedy=_RESUMES)
             write_head(plan.directory, plan.key, HeadFile(not_yet))
@@ -294,7 +294,7 @@ class HeadProgress:
 
 
 def _fit(
-    plan: Plan, run: RunReader, images: SetFeatures, tested: NDArray[np.int64] | None
+    plan: Plan, run: MeasuredRun, images: SetFeatures, tested: NDArray[np.int64] | None
 ) -> tuple[Head | NotRun, FittedImages | None]:
     """Fits the head to images, each of which it answers without having seen it.
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
+from tuiprobe.measure.arrays.tap_arrays import flatten_summary
 from tuiprobe.measure.engine.machine import available_cores
 from tuiprobe.measure.engine.plan import Plan
 from tuiprobe.measure.engine.resume import ShardReader, UnusableShardError
@@ -29,7 +30,6 @@ from tuiprobe.measure.run.manifest import write_record
 from tuiprobe.measure.run.measurements import ROW_SAMPLE, write_features, write_statistics
 from tuiprobe.measure.run.records import LISTED_LOST, Measured, MeasuredRecord, ShardFile
 from tuiprobe.measure.run.samples import write_shown_samples
-from tuiprobe.probes.base.inputs import flatten_summary
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, SampleSummary
 

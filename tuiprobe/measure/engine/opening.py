@@ -23,6 +23,7 @@ from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import INTERRUPTED, RunError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.files import unless_damaged
 from tuiprobe.measure.engine.head_choice import refuse_unmatched
+from tuiprobe.measure.engine.hooks import ProbeHooks
 from tuiprobe.measure.engine.machine import available_cores, choose_device, current_fingerprint
 from tuiprobe.measure.engine.plan import Plan, list_images, make_plan, option_files
 from tuiprobe.measure.engine.resume import ShardReader, refuse_other_images
@@ -91,6 +92,7 @@ class Job:
         clock: The clock, started with the run.
         listen: Receives all events.
         mix: Whether to accept shards with another fingerprint.
+        hooks: What is asked of probes.
 
     Attributes:
         reader: Reads the shards of the run.
@@ -100,8 +102,10 @@ class Job:
         results_before: When the results of an earlier attempt were written.
     """
 
-    def __init__(self, plan: Plan, clock: Clock, listen: Listener, mix: bool) -> None:
-        self.plan, self.clock, self._listener = plan, clock, listen
+    def __init__(
+        self, plan: Plan, clock: Clock, listen: Listener, mix: bool, hooks: ProbeHooks
+    ) -> None:
+        self.plan, self.clock, self._listener, self.hooks = plan, clock, listen, hooks
         memory_format = plan.encoder.memory_format
         fingerprint = current_fingerprint(plan.device, plan.spec.top_k, memory_format)
         self.reader = ShardReader(plan, fingerprint, mix)
@@ -177,6 +181,7 @@ class PythonObjects:
 def open_run(
     request: RunRequest,
     locks: ExitStack,
+    hooks: ProbeHooks,
     *,
     listen: Listener,
     objects: PythonObjects = PythonObjects(),
@@ -186,6 +191,7 @@ def open_run(
     Args:
         request: What to measure, where and how.
         locks: Holds the lock.
+        hooks: What is asked of probes.
         listen: Receives all events.
         objects: Encoder and images that have no name to load them by.
 
@@ -215,7 +221,7 @@ def open_run(
     locks.enter_context(directory.locked(lock_of(rank.number)))
     if request.fresh and (others := clear(directory)):
         listen(Event("warning", left_files_line(directory.path, others)))
-    return Job(plan, clock, listen, request.mix)
+    return Job(plan, clock, listen, request.mix, hooks)
 
 
 def earlier_spec(output: Path | None) -> RunSpec | None:

@@ -16,7 +16,6 @@ from functools import partial
 import numpy as np
 import scipy.sparse
 
-from tuiprobe.choose.robustness.baselines import copy_baseline
 from tuiprobe.datasets.concepts import Concept, ConceptDataset, concept_dataset
 from tuiprobe.files import DamagedFileError, sweep, unless_damaged
 from tuiprobe.measure.engine.checking import preflight, try_types
@@ -39,7 +38,7 @@ from tuiprobe.measure.engine.workers import Source, reading_ahead
 from tuiprobe.measure.run.counting import count_images
 from tuiprobe.measure.run.head_file import read_head
 from tuiprobe.measure.run.measurements import Labels, read_labels, write_labels
-from tuiprobe.measure.run.records import write_spec
+from tuiprobe.measure.run.records import load_baseline, write_baseline, write_spec
 from tuiprobe.measure.run.status import Event, Listener
 from tuiprobe.results import NotRun
 
@@ -67,9 +66,7 @@ def prepare(job: Job) -> Extraction:
         write_spec(plan.spec, directory)
         if is_changed:
             write_plan(plan)
-        remark = copy_baseline(directory, record_of(plan).sets, plan.spec.baseline)
-        if remark:
-            job.emit("warning", f"--baseline: {remark}")
+        _copy_baseline(job)
     with job.clock.stage("concepts"):
         label_concepts(plan, job.listen)
     _emit_warnings(job)
@@ -93,6 +90,16 @@ def prepare(job: Job) -> Extraction:
     answered = plan.encoder.with_answers is not None  # what is read then has no speed of a model
     job.clock.images = 0 if answered else inventory.images
     return extraction_of(job, inventory)
+
+
+def _copy_baseline(job: Job) -> None:
+    """Copies the user's CSV of baseline models into the run directory, once probes accept it."""
+    path, text = job.plan.spec.baseline, None
+    if path is not None:
+        text = load_baseline(path)
+        if remark := job.hooks.check_baseline(record_of(job.plan).sets, text, path):
+            job.emit("warning", f"--baseline: {remark}")
+    write_baseline(job.plan.directory, text)
 
 
 def _emit_warnings(job: Job) -> None:
@@ -145,7 +152,7 @@ def _live_answers(job: Job, inventory: Inventory) -> LiveAnswers | None:
         job.status.update(unanswered=file.head.why[:1000])
         return None
     job.status.update(unanswered="")
-    answers = LiveAnswers(plan.suite, file.head, file.answers)
+    answers = LiveAnswers(plan.suite, file.head, file.answers, job.hooks.live)
     of_rank = {shard.id for shard in plan.rank.share(plan.all_shards)}
     for shard in inventory.published:
         if shard.id in of_rank:

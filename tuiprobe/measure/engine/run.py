@@ -32,6 +32,7 @@ from tuiprobe.measure.engine.decoding import (
 )
 from tuiprobe.measure.engine.extract import Extraction
 from tuiprobe.measure.engine.head_building import build_head
+from tuiprobe.measure.engine.hooks import ProbeHooks
 from tuiprobe.measure.engine.live import images_at_ends, write_thumbnails
 from tuiprobe.measure.engine.machine import refuse_forked_child
 from tuiprobe.measure.engine.merge import MergedSet, merge_set, write_merged, write_names
@@ -51,7 +52,6 @@ from tuiprobe.measure.run.locks import MERGE_LOCK, BusyError
 from tuiprobe.measure.run.results import is_partial, write_results
 from tuiprobe.measure.run.status import Event, Listener
 from tuiprobe.models.checks.trial import out_of_memory
-from tuiprobe.probes.report import make_report
 from tuiprobe.request import RunRequest
 from tuiprobe.results import Report
 from tuiprobe.spec import FINAL_TAP
@@ -72,6 +72,7 @@ def _raise(_: object, reason: TuiprobeError | Interrupted) -> NoReturn:
 def run(
     requests: Sequence[RunRequest],
     *,
+    hooks: ProbeHooks,
     listen: Callable[[RunRequest, Event], None] = lambda request, event: None,
     objects: Sequence[PythonObjects] = (),
     failed: OnFailure = _raise,
@@ -80,6 +81,7 @@ def run(
 
     Args:
         requests: What to measure, where and how.
+        hooks: What is asked of probes.
         listen: Receives the events of each run.
         objects: Encoder and images of each run that have no name to load them by; empty for none.
         failed: Called with each run that fails while the error is handled. The others go on unless
@@ -94,7 +96,7 @@ def run(
     """
     refuse_forked_child()
     with catching_signals(), ExitStack() as stack:
-        group = _Group(failed)
+        group = _Group(hooks, failed)
         runs = [_Run(request, stack.enter_context(ExitStack())) for request in requests]
         each_objects = objects or [PythonObjects()] * len(runs)
         for one, of_run in zip(runs, each_objects, strict=True):
@@ -117,17 +119,18 @@ class _Group:
     """The runs of one command; one that ends releases its locks while others go on.
 
     Args:
+        hooks: What is asked of probes.
         failed: Called with each run that ends without an outcome; may raise.
     """
 
-    def __init__(self, failed: OnFailure) -> None:
-        self._failed = failed
+    def __init__(self, hooks: ProbeHooks, failed: OnFailure) -> None:
+        self._hooks, self._failed = hooks, failed
         self._runs: dict[Extraction, _Run] = {}  # that have not ended
         self._stopped = ""  # what asked to stop before or after measuring
 
     def open(self, run: _Run, listen: Listener, objects: PythonObjects) -> None:
         """Opens a run and prepares its first image."""
-        run.job = open_run(run.request, run.locks, listen=listen, objects=objects)
+        run.job = open_run(run.request, run.locks, self._hooks, listen=listen, objects=objects)
         self._runs[prepare(run.job)] = run
 
     def measure(self) -> None:
@@ -394,7 +397,7 @@ def _merge_and_probe(job: Job, measured: bool) -> tuple[Report | None, bool]:
     with job.clock.stage("probe"):
         job.emit("stage", "probing", stage="probe")
         until = math.inf if measured else time.monotonic() + _PARTIAL_SECONDS
-        report = make_report(directory, job.note_probes, until)
+        report = job.hooks.make_report(directory, job.note_probes, until)
         pictures = {name: report.pictured(name) for name in merged}
         for name in merged.keys() - {plan.suite.concept_set}:
             fields = ("share_sum", "largest_sample_ids", "smallest_sample_ids")

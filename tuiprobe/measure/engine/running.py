@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tuiprobe.choose.targets.compute import Images, estimate_targets
+from tuiprobe.channels.heights import scan_heights
 from tuiprobe.datasets import Suite
-from tuiprobe.inside.outliers.heights import scan_heights
+from tuiprobe.measure.arrays.head_arrays import SetFeatures, finite_and_nonzero, hits, usable_images
+from tuiprobe.measure.arrays.row_statistics import MIN_CHANNELS, rows_with_kurtosis
+from tuiprobe.measure.engine.hooks import Estimates
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.measure.run.status import LiveTap, SetAnswers
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.base.head_arrays import SetFeatures, finite_and_nonzero, hits, usable_images
-from tuiprobe.probes.base.row_statistics import MIN_CHANNELS, rows_with_kurtosis
 from tuiprobe.results import NotRun
 from tuiprobe.results.accuracy import Accuracy
 from tuiprobe.stats import SampleSummary
@@ -159,13 +159,18 @@ class LiveAnswers:
         suite: The sets.
         head: The head.
         answers: The class that each row of the head answers for, by name of the set.
+        estimate: Estimates accuracy on sets without labels; see `ProbeHooks.live`.
     """
 
     def __init__(
-        self, suite: Suite, head: HeadArrays, answers: Mapping[str, NDArray[np.int64]]
+        self,
+        suite: Suite,
+        head: HeadArrays,
+        answers: Mapping[str, NDArray[np.int64]],
+        estimate: Callable[..., Estimates],
     ) -> None:
-        self._suite, self._head = suite, head
-        self._estimates: Mapping[str, Accuracy | NotRun] = {}
+        self._suite, self._head, self._estimate_of = suite, head, estimate
+        self._estimates: Estimates = {}
         self._pace = Pace(_MAX_ESTIMATE_COST)
         nothing = np.empty((0, head.weight.shape[1]), np.float32)
         self._done: dict[str, _SetSoFar] = {}  # of finished shards
@@ -233,8 +238,7 @@ class LiveAnswers:
         targets = [samples[name] for name in self._suite.targets if name in samples]
         if first in samples and targets:
             shifts = [samples[name] for name in others if name in samples]
-            result = estimate_targets(self._head, Images(samples[first], shifts, targets))
-            self._estimates = {target.data: target.accuracy() for target in result.targets}
+            self._estimates = self._estimate_of(self._head, samples[first], shifts, targets)
 
 
 def _on_host(batch: NDArray[np.generic] | torch.Tensor) -> NDArray[np.generic]:

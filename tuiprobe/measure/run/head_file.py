@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.files import DIGEST_BYTES, parse_json
+from tuiprobe.limits import LARGEST_WEIGHT
 from tuiprobe.measure.run.arrays import (
     MOST_COUNTED,
     Arrays,
@@ -21,9 +22,7 @@ from tuiprobe.measure.run.arrays import (
 )
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.results import NotRun
-
-LARGEST_WEIGHT = 1e15
-"""Largest magnitude in a head; logits of larger ones leave the range of float32."""
+from tuiprobe.results.subject import FITTED_CONTENTS
 
 _ANSWERS = "answers/"
 """Prefix of the arrays that say which class each row answers for in a set."""
@@ -48,9 +47,6 @@ _SHIFT_HEADS_NOT_RUN = "own_names_not_run/"
 _FITTED = "fitted/"
 """Prefix of the arrays of the images that a head was fitted to; also the metadata key of their set.
 """
-
-FITTED_CONTENTS = _FITTED + "contents"
-"""The array of the contents of these images, by which another run knows them."""
 
 _FITTED_TO = "fitted_to"
 
@@ -182,7 +178,7 @@ def _fitted(checked: CheckedArrays) -> FittedImages:
         raise checked.damaged("it names an image twice, or a row that it does not hold")
     if len(ids) < 2 or not ((remainders > 0) & (remainders <= 1)).all():
         raise checked.damaged("it holds leverages that no images have")
-    contents = checked.shaped(_FITTED + "contents", "u1", len(ids), DIGEST_BYTES)
+    contents = checked.shaped(FITTED_CONTENTS, "u1", len(ids), DIGEST_BYTES)
     tested = None
     if _FITTED + "tested" in checked.arrays:
         tested = checked.counts(_FITTED + "tested", "i8", None)

@@ -98,7 +98,7 @@ def tap_statistics(
         images: Number of representations of the set; None at inner taps.
 
     Returns:
-        Arrays by name, as `tuiprobe.probes.base.inputs.flatten_summary` gives them.
+        Arrays by name, as `tuiprobe.measure.arrays.tap_arrays.flatten_summary` gives them.
 
     Raises:
         DamagedFileError: If an array is missing or invalid.

@@ -10,11 +10,21 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from tuiprobe import limits
-from tuiprobe.files import DIGEST_BYTES, UNFIT, DamagedFileError, Entry, parse_json, unless_damaged
+from tuiprobe.errors import UsageError
+from tuiprobe.files import (
+    DIGEST_BYTES,
+    UNFIT,
+    DamagedFileError,
+    Entry,
+    parse_json,
+    read_regular,
+    unless_damaged,
+)
 from tuiprobe.measure.run.arrays import Arrays, read_arrays, read_metadata, write_arrays
 from tuiprobe.measure.run.counting import ShardId
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.manifest import (
+    drop_stale_manifest,
     exists_in_run,
     read_named,
     read_record,
@@ -22,10 +32,11 @@ from tuiprobe.measure.run.manifest import (
     write_record,
 )
 from tuiprobe.options import OptionError, validated
+from tuiprobe.plaintext import text_of
 from tuiprobe.results import Fingerprint, Model
 from tuiprobe.results.base import ByName, Count, Many, Real, Record, mistake
 from tuiprobe.results.report import MOST_SETS
-from tuiprobe.results.subject import Check
+from tuiprobe.results.subject import Check, StoredFile
 from tuiprobe.spec import FINAL_TAP, WATCHED, RunSpec
 
 _Record = TypeVar("_Record", "PlanRecord", "Measured")
@@ -61,12 +72,6 @@ class FileRecord(Record):
 
     size: Count
     changed: str
-
-
-class StoredFile(FileRecord):
-    """A file in which samples of a set lie together, by its absolute path."""
-
-    path: str
 
 
 class SetRecord(Record):
@@ -229,9 +234,26 @@ def _read_record(kind: type[_Record], directory: RunDir, file: Entry) -> _Record
     return record
 
 
-def write_baseline(directory: RunDir, text: str) -> None:
-    """Publishes the user's CSV of baseline models."""
-    write_named(directory.baseline_file, text)
+def load_baseline(path: str) -> str:
+    """Returns the text of a user's CSV of baseline models.
+
+    Raises:
+        UsageError: If it cannot be read.
+    """
+    try:
+        return text_of(read_regular(path, limits.BASELINE_BYTES))
+    except (OSError, DamagedFileError, ValueError) as error:
+        raise UsageError(f"--baseline: cannot read {path}: {error}") from error
+
+
+def write_baseline(directory: RunDir, text: str | None) -> None:
+    """Publishes a user's CSV of baseline models, or removes one from an earlier attempt."""
+    file = directory.baseline_file
+    if text is not None:
+        write_named(file, text)
+    elif file.exists():
+        drop_stale_manifest(file, "")
+        file.unlink()
 
 
 def read_baseline(directory: RunDir) -> str | None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe import limits
+from tuiprobe.datasets.sample import row_name
 from tuiprobe.files import parse_json
 from tuiprobe.measure.run.arrays import CheckedArrays, write_arrays
 from tuiprobe.measure.run.directory import RunDir
@@ -96,11 +97,6 @@ class RowPaths(Mapping[int, str]):
 
     def __len__(self) -> int:
         return len(self._samples)
-
-
-def row_name(row: int) -> str:
-    """Returns the name of a sample that goes by its index."""
-    return f"row {row}"
 
 
 def write_shown_samples(

@@ -19,11 +19,11 @@ from typing import Final
 import numpy as np
 from scipy import special
 
+from tuiprobe.channels.array_types import Bool, Float32, Float64, Int64
 from tuiprobe.errors import DataError
+from tuiprobe.measure.arrays.head_arrays import SetFeatures, logit_blocks
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.base.head_arrays import SetFeatures, logit_blocks
-from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.base.temperature import fit_temperature, from_highest
 from tuiprobe.probes.intervals import bootstrap_mean
 from tuiprobe.results import Estimate, Figure, NotRun, is_known

@@ -10,6 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
+from tuiprobe.measure.arrays.head_arrays import (
+    SetFeatures,
+    answered_right,
+    finite_and_nonzero,
+    right_counted,
+    usable_images,
+)
+from tuiprobe.measure.arrays.row_statistics import blocks, has_kurtosis, shares_and_kurtosis
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.measure.run.per_image import (
     Answers,
@@ -27,14 +35,6 @@ from tuiprobe.probes.base.confidence import (
     one_class,
     scale_known,
 )
-from tuiprobe.probes.base.head_arrays import (
-    SetFeatures,
-    answered_right,
-    finite_and_nonzero,
-    right_counted,
-    usable_images,
-)
-from tuiprobe.probes.base.row_statistics import blocks, has_kurtosis, shares_and_kurtosis
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, SetSummary, is_known
 from tuiprobe.results.section import PerImage

@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
+from tuiprobe.channels.array_types import Float64, Int64
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.base.inputs import Float64, Int64
 
 STRATA: Final = 5
 CLOSE_ENOUGH: Final = 0.05

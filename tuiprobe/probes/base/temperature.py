@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tuiprobe.channels.array_types import Bool, Float32, Float64, Int64
+from tuiprobe.measure.arrays.head_arrays import LOGIT_ROWS
 from tuiprobe.numbers import NORMAL_95
-from tuiprobe.probes.base.head_arrays import LOGIT_ROWS
-from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.results import Estimate, Figure, NotRun
 
 WIDEST = 1e4

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tuiprobe.channels.array_types import Float32, Float64
+from tuiprobe.measure.arrays.row_statistics import fixed_threads
 from tuiprobe.numbers import number
-from tuiprobe.probes.base.inputs import Float32, Float64
-from tuiprobe.probes.base.row_statistics import fixed_threads
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.spec import FINAL_TAP
 

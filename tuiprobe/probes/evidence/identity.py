@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.measure.arrays.measured_run import counted_once
 from tuiprobe.plaintext import joined
 from tuiprobe.results.doubt import Doubt
 
@@ -90,29 +91,6 @@ def shared_content(sets: Sequence[Contents]) -> Iterator[Doubt]:
 def _blame(role: PictureRole) -> int:
     """Returns the rank of a role; of a head's images and others, the others are in doubt."""
     return ("fitted", "in distribution", "shift", "target").index(role)
-
-
-def counted_once(digests: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> NDArray[np.bool_]:
-    """Returns which pictures count: of exact copies the first, or none if their labels differ.
-
-    Args:
-        digests: uint8 `[n, 32]`, SHA-256 of each picture.
-        labels: int64 `[n]`.
-
-    >>> digests = np.repeat([[1], [1], [2], [3], [3]], 32, axis=1).astype(np.uint8)
-    >>> counted_once(digests, np.array([0, 0, 1, 1, 0])).tolist()
-    [True, False, True, False, False]
-    >>> counted_once(digests, None).tolist()
-    [True, False, True, True, False]
-    """
-    keys = np.ascontiguousarray(digests[:, :8]).view("<u8")[:, 0]
-    _, first, kind = np.unique(keys, return_index=True, return_inverse=True)
-    agrees = np.ones(len(first), dtype=np.bool_)
-    if labels is not None:
-        np.logical_and.at(agrees, kind, labels == labels[first][kind])
-    counted = np.zeros(len(digests), dtype=np.bool_)
-    counted[first[agrees]] = True
-    return counted
 
 
 def copies(pictures: Contents, labels: NDArray[np.int64] | None) -> Iterator[Doubt]:

@@ -83,7 +83,7 @@ def compare(
         shown = [n for n in compared if everything or as_html or len(runs) < SEVERAL]
         comparisons = [compare_runs(runs, n, reference, labels) for n in shown]
         if as_html:
-            from tuiprobe.choose.comparing.page import compare_page
+            from tuiprobe.show.report.compare_page import compare_page
 
             print_file(compare_page(runs, decision, comparisons, everything))
         else:

@@ -164,10 +164,11 @@ def dry_run(
         The exit code that the first run with an option that is wrong would have; else 0.
     """
     from tuiprobe.measure.engine.dry_run import preview
+    from tuiprobe.probes.hooks import HOOKS
 
     refused: list[list[OptionError]] = []
     requests = requests_of(models, list_file, data, options, refused)
-    previews = [preview(*request) for request in zip(requests, refused, strict=True)]
+    previews = [preview(*request, hooks=HOOKS) for request in zip(requests, refused, strict=True)]
     for one in previews:
         if as_json:
             print(json.dumps(one.model_dump(mode="json"), allow_nan=False))
@@ -285,7 +286,7 @@ class _Models:
             return
         if self.codes:
             gc.collect()  # the parts of a run refer to each other, and hold the model
-        from tuiprobe.measure.engine.run import run  # loads torch
+        from tuiprobe.probes.run import run  # loads torch
 
         for outcome in run(group, listen=self._receive, failed=self._failed):
             self.codes.append(outcome.exit_code)
@@ -390,7 +391,7 @@ class _Models:
         last = any(end.merged for end in outcomes) or (not outcomes and rank.number == 0)
         if len(directories) < 2 or not (complete and last):
             return ""
-        from tuiprobe.choose.comparing.decision_section import write_decision
+        from tuiprobe.show.report.decision_file import write_decision
 
         runs = self.requests[0].runs
         path, text, decision = write_decision(directories, runs, self.gaps, terminal())

@@ -180,8 +180,8 @@ def _with_answers(named: list[Path], data: str | None) -> list[Path]:
     from tuiprobe.datasets.load import load_dataset, load_target, user_spec
     from tuiprobe.datasets.registry import source_named
     from tuiprobe.measure.engine.opening import PythonObjects
-    from tuiprobe.measure.engine.run import run
     from tuiprobe.models.loaders.answer_table import AnswerTable
+    from tuiprobe.probes.run import run
     from tuiprobe.request import RunRequest
 
     source = source_named(data)

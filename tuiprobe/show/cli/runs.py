@@ -59,12 +59,12 @@ def runs(
 
     If the words match a single run, the command that repeats it is printed too.
     """
+    from tuiprobe.choose.labelling.reading import views_with_labels
     from tuiprobe.files import reading
     from tuiprobe.measure.run.directory import RunDir
     from tuiprobe.measure.run.listing import SORTS, command_of_run, list_runs
     from tuiprobe.measure.run.listing import as_json as plain_view
     from tuiprobe.results.figures import LISTED
-    from tuiprobe.show.report.reading import views_with_labels
 
     if sort not in SORTS:
         raise UsageError(f"--sort {sort!r}: choose among {', '.join(SORTS)}")
@@ -315,11 +315,11 @@ def report(
         return
     if run is None:
         raise UsageError("name a run directory, or ask for --schema")
+    from tuiprobe.choose.labelling.reading import read_report
     from tuiprobe.measure.run.directory import RunDir
     from tuiprobe.plaintext import plain
     from tuiprobe.show.cli.output import print_file, terminal
     from tuiprobe.show.report.formats import FORMATS, WRITTEN, export, files_of, write_reports
-    from tuiprobe.show.report.reading import read_report
 
     directory = RunDir(run)
     if not pictures and to is None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tuiprobe.choose.labelling.reading import read_report
 from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.files import Entry
 from tuiprobe.measure.run.directory import RunDir
@@ -17,7 +18,6 @@ from tuiprobe.measure.run.results import write_summary
 from tuiprobe.plaintext import plain
 from tuiprobe.results.report import Part, ProbeResult, Report
 from tuiprobe.results.section import Chart
-from tuiprobe.show.report.reading import read_report
 from tuiprobe.show.report.tables import free_name
 from tuiprobe.show.report.terminal import PLAIN, Terminal, summary
 
@@ -56,7 +56,7 @@ class Format:
 
 def _html(report: Report, run: RunDir | None, linked: bool) -> Files:
     from tuiprobe.show.report.html import html
-    from tuiprobe.show.report.reading import pictures
+    from tuiprobe.show.report.pictures import pictures
 
     return {"report.html": html(report, None if run is None else pictures(report, run), linked)}
 

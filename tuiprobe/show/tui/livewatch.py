@@ -51,9 +51,9 @@ def load_readers() -> None:
     """
     import numpy  # noqa: F401
 
+    import tuiprobe.choose.labelling.reading
     import tuiprobe.measure.run.results
-    import tuiprobe.measure.run.status
-    import tuiprobe.show.report.reading  # noqa: F401
+    import tuiprobe.measure.run.status  # noqa: F401
 
 
 def read_live(run: Path, before: RunView | None = None, alive: bool = False) -> RunView:

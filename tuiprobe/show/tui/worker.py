@@ -130,13 +130,13 @@ def _load() -> None:
 
 def with_labels(views: Iterable[RunView]) -> Iterator[RunView]:
     """Yields runs, each with title and accuracies by its labels."""
-    from tuiprobe.show.report.reading import views_with_labels
+    from tuiprobe.choose.labelling.reading import views_with_labels
 
     return views_with_labels(views, _labelled_summary)
 
 
 def _labelled_summary(path: Path) -> Summary | None:
-    from tuiprobe.show.report.reading import labelled_summary
+    from tuiprobe.choose.labelling.reading import labelled_summary
 
     return READER.call(labelled_summary, path)
 

@@ -27,7 +27,7 @@ from tuiprobe.measure.run.pictures import Indices, Pictures, differing, read_pic
 from tuiprobe.numbers import MISSING, number
 from tuiprobe.plaintext import holds_all, joined
 from tuiprobe.results.subject import Prediction
-from tuiprobe.show.report.reading import picture_file
+from tuiprobe.show.report.pictures import picture_file
 from tuiprobe.show.tui.keys import KEYS
 from tuiprobe.show.tui.screens.base import FilteredScreen
 from tuiprobe.show.tui.text import inert, inert_lines

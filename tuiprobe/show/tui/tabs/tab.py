@@ -16,7 +16,7 @@ from tuiprobe.numbers import short_count
 from tuiprobe.plaintext import plain
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import RowSubject, Section, Strip, StripEnd, Table
-from tuiprobe.show.report.reading import picture_file
+from tuiprobe.show.report.pictures import picture_file
 from tuiprobe.show.report.strings import cells_of, line
 from tuiprobe.show.tui.control import EngineApp
 from tuiprobe.show.tui.text import inert_lines

@@ -38,7 +38,7 @@ def outliers_of(tap: LiveTap) -> frozenset[int]:
     """Returns the outlier channels of what was scanned so far, by the rule of the results."""
     if tap.above is None or not tap.scanned:
         return frozenset()
-    from tuiprobe.inside.outliers.heights import outlying
+    from tuiprobe.channels.heights import outlying
 
     above = (tap.above * tap.scanned).round().astype("int64")
     return frozenset(outlying(above, tap.scanned).nonzero()[0].tolist())
@@ -154,7 +154,7 @@ class LivePanels(Vertical):
 
     def _show_pictures(self) -> bool:
         """Shows pictures of both ends of the channel under the cursor; says if there are some."""
-        from tuiprobe.show.report.reading import picture_file
+        from tuiprobe.show.report.pictures import picture_file
 
         channel = self.query_one(ChannelBars).channel
         if self._pictured is None or channel is None:

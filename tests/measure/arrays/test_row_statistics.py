@@ -7,7 +7,7 @@ from scipy import stats
 
 from tests.probes.planted import shares
 from tuiprobe.inside.outliers.moments import moments
-from tuiprobe.probes.base.row_statistics import (
+from tuiprobe.measure.arrays.row_statistics import (
     has_kurtosis,
     kurtosis_and_slope,
     shares_and_kurtosis,

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from tuiprobe.channels.array_types import BLOCK_VALUES, Bool, Float32, Float64
+from tuiprobe.measure.arrays.tap_arrays import flatten_summary
 from tuiprobe.measure.run.arrays import Arrays
-from tuiprobe.probes.base.inputs import Bool, Float32, Float64, flatten_summary
 
 BLAS_THREADS = 2
 """Products and decompositions round differently with every number of threads."""
@@ -90,9 +91,6 @@ def final_statistics(merged: Arrays, finite: Arrays) -> Arrays:
     features = np.ascontiguousarray(finite["features"])
     stats.update(torch.from_numpy(features), torch.from_numpy(finite["ids"]))
     return {**merged, **flatten_summary(stats.compute()), "nonfinite": merged["nonfinite"]}
-
-
-BLOCK_VALUES = 1 << 18  # 2 MiB of float64: stays in a core's cache
 
 
 MIN_CHANNELS = 20  # with fewer, "95 % of the channels" leaves none out

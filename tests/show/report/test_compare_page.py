@@ -11,9 +11,9 @@ from tuiprobe.choose.comparing.decide import REFERENCE, decide
 from tuiprobe.choose.comparing.decision import DecidedModel, Decision
 from tuiprobe.choose.comparing.differences import Comparison, compare_runs
 from tuiprobe.choose.comparing.forest import MOST_ROWS, PairedRow, paired_chart, paired_rows
-from tuiprobe.choose.comparing.page import compare_page
 from tuiprobe.choose.comparing.runs import Run, read_runs
 from tuiprobe.results import Estimate
+from tuiprobe.show.report.compare_page import compare_page
 
 
 def decided(runs: list[Run]) -> tuple[Decision, list[Comparison]]:

@@ -13,8 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
-from tuiprobe.probes.base.row_statistics import BLOCK_VALUES
+from tuiprobe.channels.array_types import BLOCK_VALUES, Bool, Float32, Float64, Int64
 from tuiprobe.results.proportions import wilson_bounds
 
 OUTLIER = 6.0

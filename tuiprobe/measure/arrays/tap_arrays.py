@@ -1,4 +1,4 @@
-"""Types of arrays, and the arrays of one set at one tap that the outlier probe computes from."""
+"""The arrays of one set at one tap that figures of channels are computed from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -7,10 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
-Int64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
+from tuiprobe.channels.array_types import Float32, Float64, Int64
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tuiprobe.probes.base.inputs import Bool, Float32, Float64, Int64
+from tuiprobe.channels.array_types import Bool, Float32, Float64, Int64
 from tuiprobe.results import NotRun
 
 if TYPE_CHECKING:

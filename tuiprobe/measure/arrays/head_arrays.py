@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tuiprobe.channels.array_types import Bool, Float32, Int64
 from tuiprobe.errors import DataError
+from tuiprobe.measure.arrays.ridge import LeaveOneOut, fit_ridge
 from tuiprobe.measure.run.arrays import HeadArrays
-from tuiprobe.probes.base.inputs import Bool, Float32, Int64
-from tuiprobe.probes.base.ridge import LeaveOneOut, fit_ridge
 from tuiprobe.results import Inapplicable, NotRun
 from tuiprobe.results.proportions import LEFT_OUT_REACH
 

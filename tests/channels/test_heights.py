@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.probes.planted import gaussian
-from tuiprobe.inside.outliers.compute import figures_of_rows
-from tuiprobe.inside.outliers.heights import (
+from tuiprobe.channels.heights import (
     OUTLIER,
     centre_and_scale,
     cut_sigma,
     median_ranks,
     scan_heights,
 )
+from tuiprobe.inside.outliers.compute import figures_of_rows
 
 CLOSE = 2e-5
 """Float32 sums of up to 2,048 values, relative to s."""

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import RidgeClassifier, RidgeCV
 
-from tuiprobe.probes.base.head_arrays import SetFeatures
-from tuiprobe.probes.base.ridge import (
+from tuiprobe.measure.arrays.head_arrays import SetFeatures
+from tuiprobe.measure.arrays.ridge import (
     MOST_LEVERAGE,
     POWERS,
     LeaveOneOut,

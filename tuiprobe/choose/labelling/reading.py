@@ -1,7 +1,4 @@
-"""Reports, lists of runs and pictures as people and programs get them from run directories.
-
-Reports and lists count the labels of the runs. Pictures may come from anywhere.
-"""
+"""Reports, lists of runs and predictions of run directories, with what their labels say."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, lru_cache
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from tuiprobe.choose.labelling.report_part import (
     ESTIMATES,
@@ -20,16 +17,13 @@ from tuiprobe.choose.labelling.report_part import (
     with_labels,
 )
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.results import Summary, read_results, summary_of
 from tuiprobe.measure.run.view import RunView
 from tuiprobe.results import Report
 from tuiprobe.results.doubt import stopping
 from tuiprobe.results.subject import Prediction
-
-LARGEST = 64 * 1024
-"""Bytes of a picture that is still shown."""
 
 
 def read_report(run: RunDir, results: Collection[str] | None = None) -> Report:
@@ -135,28 +129,3 @@ def _with_rules(report: Report, rows: Iterable[Prediction]) -> Iterator[Predicti
             continue
         confidence = row.confidence if rules.column == "confidence" else row.calibrated
         yield replace(row, unattended=rules.tolerated(confidence))
-
-
-def pictures(report: Report, run: RunDir) -> dict[tuple[str, int], bytes]:
-    """Returns the small pictures that the sections show, by set and sample id."""
-    shown = [(data.name, id) for data in report.data for id in sorted(report.pictured(data.name))]
-    contents: dict[tuple[str, int], bytes] = {}
-    for picture in shown:
-        file = picture_file(run, *picture)
-        with suppress(DamagedFileError):
-            if file is not None:
-                contents[picture] = file.read_bytes(LARGEST)
-    return contents
-
-
-def picture_file(run: RunDir, set_name: str, sample_id: int) -> Entry | None:
-    """Returns the path of a picture, unless the set's name would lead out of the run.
-
-    >>> picture_file(RunDir("r"), "val", 3) is not None, picture_file(RunDir("r"), "../x", 3)
-    (True, None)
-    """
-    if PurePath(set_name).name != set_name:
-        return None
-    with suppress(DamagedFileError):
-        return run.thumbnail_file(set_name, sample_id)
-    return None

@@ -1,0 +1,1 @@
+"""Figures of the channels of rows of activations; needs NumPy alone."""
