@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tuiprobe.inside
 import tuiprobe.probes
 from tests.docs.blocks import ROOT, blocks
 from tuiprobe import plugins
+from tuiprobe.choose.comparing.differences import compare
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.options import PROBE_GROUP
 from tuiprobe.probes import BUILT_IN, BuiltIn, registry
@@ -18,8 +20,9 @@ from tuiprobe.probes.hooks import HOOKS
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Report
 from tuiprobe.show.cli.app import run_cli
+from tuiprobe.show.tui.screens.results import parts_by_tab
 
-LINE = BuiltIn("Lengths", "tuiprobe.probes.lengths:Lengths")
+LINE = BuiltIn("Lengths", "tuiprobe.inside.lengths:Lengths")
 
 
 @pytest.fixture
@@ -28,11 +31,11 @@ def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     page = ROOT / "CONTRIBUTING.md"
     assert f'`"lengths": BuiltIn("{LINE.title}", "{LINE.import_path}"),`' in page.read_text("utf-8")
     (text,) = (block.text for block in blocks(page) if block.language == "py")
-    file = tmp_path / "probes/lengths/__init__.py"
+    file = tmp_path / "inside/lengths/__init__.py"
     file.parent.mkdir(parents=True)
     file.write_text(text, "utf-8")
     monkeypatch.setattr(
-        tuiprobe.probes, "__path__", [*tuiprobe.probes.__path__, str(tmp_path / "probes")]
+        tuiprobe.inside, "__path__", [*tuiprobe.inside.__path__, str(tmp_path / "inside")]
     )
     monkeypatch.setitem(BUILT_IN, "lengths", LINE)
     paths = {id: probe.import_path for id, probe in BUILT_IN.items()}
@@ -51,7 +54,7 @@ def test_the_template_answers_a_run_and_is_announced(template, runs_on_targets, 
         assert HOOKS.announced()[len(BUILT_IN) - 1].title == "Lengths"
     finally:
         registry.cache_clear()
-        for name in [name for name in sys.modules if name.startswith("tuiprobe.probes.lengths")]:
+        for name in [name for name in sys.modules if name.startswith("tuiprobe.inside.lengths")]:
             del sys.modules[name]
     report = Report.read(RunDir(run).results_file.path)
     part = report.part_of("lengths")
@@ -61,6 +64,9 @@ def test_the_template_answers_a_run_and_is_announced(template, runs_on_targets, 
     assert figure.figure.value == pytest.approx(np.linalg.norm(features, axis=1).mean(), rel=1e-5)
     assert (figure.id, figure.data, figure.place) == ("length", "val", "lengths")
     assert "Lengths" in (run / "report.md").read_text("utf-8")
+    assert part in parts_by_tab(report)["inside"]
+    compared = compare(report, report)
+    assert "length" in {row.id for row in compared.differences}
 
 
 def test_the_template_is_short_and_passes_the_linter(template: Path) -> None:

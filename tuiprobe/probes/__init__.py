@@ -7,7 +7,7 @@ its object the class. Nothing is imported before a run is answered.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
@@ -20,15 +20,17 @@ if TYPE_CHECKING:
     from tuiprobe.measure.run.records import SetRecord
     from tuiprobe.probes.protocol import Probe
 
-Need: TypeAlias = Literal["representation", "head", "labels", "target", "concepts", "channel"]
+Need: TypeAlias = Literal[
+    "representation", "head", "labels", "target", "concepts", "channel", "confidence"
+]
 """What a built-in probe needs: a representation, which a table of answers has not; a head; labels
-of the first set; a target set; a concept set; a channel that stands out, which
-is known only after measuring."""
+of the first set; a target set; a concept set; a channel that stands out, or the confidence of
+answers, which are known only after measuring."""
 
 
-EngineHook: TypeAlias = Literal["baseline", "live"]
-"""What the engine asks of a built-in probe before its report: whether it accepts a `--baseline`,
-and estimates while images pass. The probe implements `check_baseline` or `live`."""
+Hook: TypeAlias = Literal["baseline", "live", "promise", "labels"]
+"""What else is asked of a built-in probe: `check_baseline` and `live` by the engine, before its
+report; `with_promises` and `cut_to_labels` by readers of a report."""
 
 
 class BuiltIn(NamedTuple):
@@ -38,24 +40,24 @@ class BuiltIn(NamedTuple):
         title: Heads its section and its tab.
         import_path: Import string of its class.
         needs: What it needs of model and data.
-        hooks: What the engine asks it before the report.
+        hooks: What else it is asked.
     """
 
     title: str
     import_path: str
     needs: tuple[Need, ...] = ()
-    hooks: tuple[EngineHook, ...] = ()
+    hooks: tuple[Hook, ...] = ()
 
 
 BUILT_IN = {
     "preflight": BuiltIn("Preflight", "tuiprobe.probes.preflight:PreflightChecks"),
     "targets": BuiltIn(
         "Accuracy on your images", "tuiprobe.choose.targets.describe:ExpectedAccuracy",
-        ("target", "head"), ("live",),
+        ("target", "head"), ("live", "labels"),
     ),
     "calibration": BuiltIn(
         "Calibration", "tuiprobe.choose.calibration.describe:CalibrationOfTheHead",
-        ("head", "labels"),
+        ("head", "labels", "confidence"),
     ),
     "robustness": BuiltIn(
         "Accuracy under shift", "tuiprobe.choose.robustness.describe:AccuracyUnderShift",
@@ -83,7 +85,7 @@ BUILT_IN = {
     ),
     "unattended": BuiltIn(
         "Unattended answers", "tuiprobe.choose.unattended.describe:RunsUnattended",
-        ("head", "labels"),
+        ("head", "labels"), ("promise",),
     ),
 }  # fmt: skip
 """The built-in probes by id, in the order of a report."""
@@ -138,17 +140,17 @@ def registry() -> InstalledProbes:
     return InstalledProbes(installed, tuple(faults))
 
 
-def asked(hook: EngineHook) -> Iterator[Probe[Any, Any]]:
-    """Yields the built-in probes that answer a hook; loads no other."""
-    for id, probe in BUILT_IN.items():
-        if hook in probe.hooks:
-            kind: Any = PROBES.builtin(id)
-            yield kind()
+def hooked(hook: Hook) -> dict[str, type[Probe[Any, Any]]]:
+    """Loads the built-in probes that have a hook, by id, and no other."""
+    kinds: dict[str, Any] = {
+        id: PROBES.builtin(id) for id, probe in BUILT_IN.items() if hook in probe.hooks
+    }
+    return kinds
 
 
 def check_baseline(sets: Sequence[SetRecord], text: str, path: str) -> str:
     """Rejects a CSV of baseline models that does not fit the sets; returns what is not used."""
-    remarks = [probe.check_baseline(sets, text, path) for probe in asked("baseline")]
+    remarks = [kind().check_baseline(sets, text, path) for kind in hooked("baseline").values()]
     return "; ".join(filter(None, remarks))
 
 

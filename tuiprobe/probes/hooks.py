@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tuiprobe.measure.engine.hooks import Estimates, ProbeHooks
 from tuiprobe.measure.run.preview import PlannedProbe, Unknown
-from tuiprobe.probes import BUILT_IN, PROBES, asked, check_baseline
+from tuiprobe.probes import BUILT_IN, PROBES, check_baseline, hooked
 
 if TYPE_CHECKING:
     from tuiprobe.measure.arrays.head_arrays import SetFeatures
@@ -29,7 +29,7 @@ def _live(
     shifts: Sequence[SetFeatures],
     targets: Sequence[SetFeatures],
 ) -> Estimates:
-    found = [probe.live(head, first, shifts, targets) for probe in asked("live")]
+    found = [kind().live(head, first, shifts, targets) for kind in hooked("live").values()]
     return {name: accuracy for of_probe in found for name, accuracy in of_probe.items()}
 
 

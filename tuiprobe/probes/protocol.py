@@ -6,7 +6,7 @@ people, `named` names its numbers for programs, and `Options` says what a user m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tuiprobe.measure.run.records import SetRecord
     from tuiprobe.probes.reader import RunReader
     from tuiprobe.results.accuracy import Accuracy
+    from tuiprobe.results.labelled_set import LabelledSet
+    from tuiprobe.results.subject import Prediction
 
 Results: TypeAlias = "Mapping[str, ProbeResult | NotRun]"
 """The results of the probes named in `after`, by id."""
@@ -129,6 +131,24 @@ class Probe(Generic[_Inputs, _Result]):
             The accuracy by name of the target, or why there is none.
         """
         return {}
+
+    def with_promises(self, result: _Result, images: Iterable[Prediction]) -> Iterable[Prediction]:
+        """Adds to images the smallest share of errors with which they may run unattended."""
+        return images
+
+    def cut_to_labels(
+        self, result: _Result, labelled: Mapping[str, LabelledSet]
+    ) -> tuple[_Result, Section]:
+        """Cuts estimates to what labels prove that were given after the report was written.
+
+        Args:
+            result: As it was written.
+            labelled: What labels say, by name of the set.
+
+        Returns:
+            The result, and its description beside the labels.
+        """
+        raise NotImplementedError
 
     def compute(self, inputs: _Inputs, options: Any) -> _Result | NotRun:
         """Turns arrays into a result: no file, no clock, seeded.

@@ -27,7 +27,7 @@ from tuiprobe.measure.engine.hooks import Progress
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.manifest import require_manifest
-from tuiprobe.measure.run.per_image import write_per_image
+from tuiprobe.measure.run.per_image import ImageValues, write_per_image
 from tuiprobe.measure.run.records import (
     MeasuredRecord,
     PlanRecord,
@@ -53,6 +53,7 @@ from tuiprobe.results import (
     Report,
     SetSummary,
     Timings,
+    is_known,
 )
 from tuiprobe.results.card import title
 from tuiprobe.results.doubt import ordered
@@ -160,14 +161,16 @@ def make_report(
     """
     run = RunReader(directory)
     report = _ask_all(run, progress, until)
-    write_per_image(directory, run.plan.key, image_values(run, fitted=_is_fitted(report)))
+    write_per_image(
+        directory,
+        run.plan.key,
+        _image_values(run, report),
+    )
     return report
 
 
-def _is_fitted(report: Report) -> bool:
-    """Returns whether a head was fitted to the labels."""
-    part = report.part_of("linear")
-    return part is not None and part.not_run is None
+def _image_values(run: RunReader, report: Report) -> ImageValues:
+    return image_values(run, fitted=is_known(report.figure_or_absent("linear")))
 
 
 @fixed_threads()
@@ -196,7 +199,7 @@ def reprobe(directory: RunDir, options: Sequence[str], baseline: str | None) -> 
         run.spec = replace(run.spec, probe=tuple(with_options(run.spec.probe, options)))
     timings, elsewhere = _earlier(directory, run.plan.key)
     report = _ask_all(run, elsewhere=elsewhere).model_copy(update={"timings": timings})
-    images = image_values(run, fitted=_is_fitted(report))
+    images = _image_values(run, report)
     withdraw_results(directory)
     if baseline is not None and run.baseline is not None:
         write_baseline(directory, run.baseline)
@@ -323,10 +326,11 @@ def _beyond_answers(probe: Probe[Any, Any], run: RunReader) -> NotRun | None:
     """Returns why a probe cannot run on a table of answers."""
     if run.plan.model.representation != "none":
         return None
-    if probe.id in BUILT_IN and "representation" in BUILT_IN[probe.id].needs:
+    needs = BUILT_IN[probe.id].needs if probe.id in BUILT_IN else ()
+    if "representation" in needs:
         return NO_REPRESENTATION
     unsure = isinstance(run.head, HeadArrays) and not has_confidence(run)
-    return NO_CONFIDENCES if unsure and probe.id == "calibration" else None
+    return NO_CONFIDENCES if unsure and "confidence" in needs else None
 
 
 def _failure(probe: Probe[Any, Any], error: Exception) -> Failed:

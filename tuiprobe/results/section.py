@@ -356,6 +356,7 @@ class Section(Frozen):
         clause_on: The set that the clause is about, where the title names it first.
         card: Lines of the card, none where nothing is worth one; None for the headline.
         block: The block of the card that the lines belong to; None for that of the probe.
+        tab: Its tab on the screens, if that is not one for its block; there is room for three.
         warnings: What a reader must know before any figure.
         pictures: Ids of the charts and strips of `content` that are next to the card. Of several
             sections in one block of the card, those of the last one that names any.
@@ -368,6 +369,7 @@ class Section(Frozen):
     clause_on: str = ""
     card: Many[Text] | None = None
     block: Block | None = None
+    tab: Id | None = None
     warnings: Many[str] = ()
     pictures: Many[Id] = ()
     content: Annotated[Many[SectionContent], Field(max_length=MOST_BLOCKS)] = ()

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from tests.probes.calibrated import calibrated, head
 from tests.probes.subject import model
-from tests.show.report.samples import report
-from tuiprobe.choose.labelling.report_part import LabelledSet, cut_estimates
 from tuiprobe.choose.targets.class_mix import NO_ANSWER, bound_accuracy
 from tuiprobe.choose.targets.compute import Images, estimate_targets
 from tuiprobe.choose.targets.describe import ExpectedAccuracy
@@ -21,6 +19,7 @@ from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.accuracy import MOST_RIGHT, accuracies
+from tuiprobe.results.labelled_set import LabelledSet
 from tuiprobe.results.proportions import wilson
 from tuiprobe.results.subject import SetSummary
 from tuiprobe.show.report.strings import line
@@ -175,8 +174,7 @@ def test_labels_that_prove_or_measure_more_end_the_bound(right, stated, stays):
         accuracy=wilson(right, right) if stated else NotRun(reason="too few labels"),
         evidence="sample" if stated else "open",
     )  # fmt: skip
-    whole = report(targets=result)
-    (estimates,) = (part for part in whole.parts if part.probe == "targets")
-    part = cut_estimates(estimates, whole, [labels])
-    bounds = [each.figure for each in part.figures if each.id == MOST_RIGHT]
+    probe = ExpectedAccuracy()
+    cut, _ = probe.cut_to_labels(result, {"street": labels})
+    bounds = [each.figure for each in probe.named(cut).figures if each.id == MOST_RIGHT]
     assert [is_known(figure) for figure in bounds] == ([True] if stays else [])

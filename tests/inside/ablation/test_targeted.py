@@ -15,7 +15,6 @@ from tuiprobe.measure.run.arrays import write_arrays
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.manifest import read_manifest, write_manifest
 from tuiprobe.probes.intervals import paired_difference
-from tuiprobe.show.report.terminal import ablation_lines
 
 pytestmark = pytest.mark.slow
 
@@ -166,7 +165,7 @@ def test_the_command_prints_lines_or_json_and_needs_no_torch(planted: RunDir) ->
     answer = TargetedAblation.model_validate_json(done.stdout)
     assert (answer.channels, answer.directions, answer.replaced_by) == ((3,), (1,), "mean")
     plain = run("--ablate", "channel:3", "--ablate", "direction:1")
-    assert plain.stdout.splitlines() == ablation_lines(answer)
+    assert plain.stdout.splitlines() == answer.lines()
     wrong = run("--ablate", "channel:99")
     assert wrong.returncode == 2
     assert "there are 0 to 15" in wrong.stderr

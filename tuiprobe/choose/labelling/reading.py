@@ -9,7 +9,6 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from tuiprobe.choose.labelling.report_part import (
-    ESTIMATES,
     certified_by_digest,
     label_file_states,
     labels_by_digest,
@@ -21,6 +20,7 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.results import Summary, read_results, summary_of
 from tuiprobe.measure.run.view import RunView
+from tuiprobe.probes import hooked
 from tuiprobe.results import Report
 from tuiprobe.results.doubt import stopping
 from tuiprobe.results.subject import Prediction
@@ -40,7 +40,7 @@ def read_report(run: RunDir, results: Collection[str] | None = None) -> Report:
         DamagedFileError: As `read_results` does.
     """
     if results is not None and labels_state(run):
-        results = {*results, ESTIMATES}
+        results = {*results, *hooked("labels")}
     return with_labels(read_results(run, results), run).read_from(run.path)
 
 
@@ -83,14 +83,10 @@ def predictions(report: Report) -> list[Prediction]:
     Images of a target have the labels beside the run, unless these are unsure. Of sets whose labels
     are in doubt, none is promised to run unattended.
     """
-    from tuiprobe.measure.run import (
-        pictures as images,  # numpy, which the results are shown without
-    )
-
     doubted = {doubt.data for doubt in stopping(report.doubts)}
     known = [
         replace(row, unattended=None) if doubted & {"", row.set} else row
-        for row in _with_rules(report, images.predictions(report))
+        for row in _with_promises(report)
     ]
     if report.directory is None or not labels_state(RunDir(report.directory)):
         return known
@@ -115,17 +111,13 @@ def predictions(report: Report) -> list[Prediction]:
     ]
 
 
-def _with_rules(report: Report, rows: Iterable[Prediction]) -> Iterator[Prediction]:
-    """Yields images, each with the smallest share of errors whose rule covers it."""
-    from tuiprobe.choose.unattended.compute import Unattended
+def _with_promises(report: Report) -> Iterator[Prediction]:
+    """Yields images, each with the smallest share of errors with which a probe lets it through."""
+    from tuiprobe.measure.run import pictures  # numpy, which the results are shown without
 
-    result = None
-    with suppress(DamagedFileError):  # what another version wrote
-        result = report.part(Unattended)
-    sets = {} if result is None else {rules.data: rules for rules in result.sets}
-    for row in rows:
-        if (rules := sets.get(row.set)) is None:
-            yield row
-            continue
-        confidence = row.confidence if rules.column == "confidence" else row.calibrated
-        yield replace(row, unattended=rules.tolerated(confidence))
+    rows: Iterable[Prediction] = pictures.predictions(report)
+    for kind in hooked("promise").values():
+        with suppress(DamagedFileError):  # what another version wrote
+            if (result := report.part(kind.Result)) is not None:
+                rows = kind().with_promises(result, rows)
+    yield from rows

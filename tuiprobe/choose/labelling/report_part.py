@@ -6,11 +6,11 @@ comparisons and screens show the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 
 from tuiprobe.choose.labelling.label_log import UNSURE, label_targets
 from tuiprobe.errors import TuiprobeError
@@ -18,21 +18,19 @@ from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.manifest import MANIFEST
 from tuiprobe.plaintext import joined, plain
-from tuiprobe.probes import LABELS
+from tuiprobe.probes import LABELS, hooked
 from tuiprobe.probes.content import ColumnOf, prose, table
-from tuiprobe.results import Figure, Frozen, NotRun, Part, ProbeResult, Report, is_known
-from tuiprobe.results.accuracy import Accuracy, accuracy_from, best_accuracy, sentence
-from tuiprobe.results.base import Count, Many, Share
+from tuiprobe.results import NotRun, Part, ProbeResult, Report, is_known
+from tuiprobe.results.accuracy import best_accuracy, sentence
+from tuiprobe.results.base import Many
 from tuiprobe.results.card import title
 from tuiprobe.results.doubt import Doubt, ordered
 from tuiprobe.results.figures import LABELLED
-from tuiprobe.results.section import Code, Range, Section, Text, Value
+from tuiprobe.results.labelled_set import LabelledSet
+from tuiprobe.results.section import Code, Section, Text, Value
 
 TITLE: Final = "Labels on your images"
 BLOCK: Final = "your images"
-
-ESTIMATES: Final = "targets"
-"""The probe of estimates without labels."""
 
 READ: Final = (
     "This is the accuracy on all pictures of the set, from labels of random ones. It is not "
@@ -44,68 +42,6 @@ UNKNOWN: Final = (
     "If few labelled pictures were drawn at random for a run, only what labels prove is "
     "stated; `tuiprobe label` draws more."
 )
-
-
-class LabelledSet(Frozen):
-    """What labels say of one target set.
-
-    Attributes:
-        data: Name of the set.
-        pictures: Different readable pictures, which the accuracy is about.
-        labelled: Labelled pictures among them.
-        unsure: Pictures among those on which the labeller was not sure.
-        right: On how many of them the run is right.
-        accuracy: On all pictures; the reason where there is none.
-        evidence: Whether it rests on a `sample` or on what labels prove; `open` without one.
-        classes: Among how many classes the run answered; 0 where that is not known.
-        of_classes: How many classes its head has.
-    """
-
-    data: str
-    pictures: Count
-    labelled: Count
-    unsure: Count
-    right: Count
-    accuracy: Share
-    evidence: Literal["sample", "proof", "open"]
-    classes: Count = 0
-    of_classes: Count = 0
-
-    @property
-    def proven(self) -> tuple[float, float]:
-        """The least and the largest accuracy that labels leave possible."""
-        unknown = self.pictures - self.labelled + self.unsure
-        return self.right / self.pictures, (self.right + unknown) / self.pictures
-
-    def cut(self, figure: Figure) -> Figure:
-        """Returns an estimate of the accuracy, cut to what labels prove.
-
-        Args:
-            figure: Made without labels.
-
-        Returns:
-            The reason why there is none where what labels prove is no wider a range.
-        """
-        if isinstance(figure, NotRun) or figure.low is None or figure.high is None:
-            return figure
-        least, most = self.proven
-        low, high = max(figure.low, least), min(figure.high, most)
-        if low > high or most - least <= figure.high - figure.low:
-            return NotRun(reason=f"{self.labelled:,} labels prove more")
-        value = min(max(figure.value, low), high)
-        return figure.model_copy(update={"value": value, "low": low, "high": high})
-
-    def known(self) -> Accuracy | NotRun:
-        """Returns the accuracy with what its range is."""
-        if isinstance(self.accuracy, NotRun):
-            return self.accuracy
-        among = (self.classes, self.of_classes)
-        return accuracy_from(self.accuracy, self.data, "labels", self.range, among)
-
-    @property
-    def range(self) -> Range:
-        """What the range of the accuracy is."""
-        return "proven" if self.evidence == "proof" else "labels"
 
 
 class TargetLabels(ProbeResult):
@@ -145,7 +81,8 @@ def with_labels(report: Report, directory: RunDir) -> Report:
         return report
     # What was measured comes before the estimate, anything weaker after it.
     measured = part.section is not None and part.section.clause
-    others = [cut_estimates(other, report, sets) for other in report.parts]
+    labelled = {data.data: data for data in sets}
+    others = [_cut_to_labels(other, report, labelled) for other in report.parts]
     blocks = [other.block for other in others]
     last = max((n for n, block in enumerate(blocks) if block == part.block), default=-1)
     at = 0 if measured else last + 1
@@ -293,43 +230,20 @@ def _among_classes(data: LabelledSet, report: Report) -> LabelledSet:
     return data.model_copy(update={"classes": known.classes, "of_classes": known.of_classes})
 
 
-def cut_estimates(part: Part, report: Report, sets: Sequence[LabelledSet]) -> Part:
-    """Returns the part of estimates without labels, cut to what labels prove."""
-    from tuiprobe.choose.targets.compute import Targets, TargetSet
-    from tuiprobe.choose.targets.describe import ExpectedAccuracy, describe
-
-    if part.probe != ESTIMATES or part.section is None:
+def _cut_to_labels(part: Part, report: Report, labelled: Mapping[str, LabelledSet]) -> Part:
+    """Cuts the estimates in a part to what labels prove, if its probe estimates without labels."""
+    kind = hooked("labels").get(part.probe)
+    if kind is None or part.section is None:
         return part
-    labelled = {data.data: data for data in sets}
-
-    def cut(target: TargetSet) -> TargetSet:
-        if (known := labelled.get(target.data)) is None:
-            return target
-        bound = target.most_right
-        refuted = is_known(bound) and bound.value < known.proven[0]
-        if refuted or is_known(known.accuracy):
-            mix = NotRun(reason=f"{known.labelled:,} labels say how often it is right")
-            target = target.model_copy(update={"class_mix": mix})
-        headline = known.cut(target.headline)
-        if isinstance(headline, NotRun):
-            nothing = {"scaled": (), "expected": (), "uncalibrated": headline}
-            return target.model_copy(update=nothing)
-        if not target.scaled and is_known(known.accuracy):  # confidence is no accuracy to be cut
-            uncalibrated = NotRun(reason=f"{known.labelled:,} labels say how often it is right")
-            return target.model_copy(update={"uncalibrated": uncalibrated})
-        scaled = [
-            each.model_copy(update={"accuracy": known.cut(each.accuracy)}) for each in target.scaled
-        ]
-        return target.model_copy(update={"scaled": tuple(scaled)})
-
     with suppress(DamagedFileError):  # what another version wrote stays as it is
-        result = report.part(Targets)
+        result = report.part(kind.Result)
         if result is not None:
-            result = result.model_copy(update={"targets": tuple(map(cut, result.targets))})
+            probe = kind()
+            cut, section = probe.cut_to_labels(result, labelled)
             update = {
-                "result": result.model_dump(mode="json"),
-                "section": describe(result, {data.data: data.labelled for data in sets}),
-                "figures": ExpectedAccuracy().named(result).figures,
+                "result": cut.model_dump(mode="json"),
+                "section": section,
+                "figures": probe.named(cut).figures,
             }
             return part.model_copy(update=update)
     return part

@@ -20,6 +20,7 @@ from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, is_known
 from tuiprobe.results.accuracy import Accuracy, if_same_mix, sentence
 from tuiprobe.results.figures import TARGET, Fig, column, columns, named_figures
+from tuiprobe.results.labelled_set import LabelledSet
 from tuiprobe.results.section import (
     Chart,
     Code,
@@ -95,6 +96,17 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
         """Describes every estimate, and what it was worth on labelled shifts."""
         return describe(result)
 
+    def cut_to_labels(
+        self, result: Targets, labelled: Mapping[str, LabelledSet]
+    ) -> tuple[Targets, Section]:
+        """Cuts the estimate of each labelled target to what its labels prove."""
+        targets = tuple(
+            _cut(target, labelled[target.data]) if target.data in labelled else target
+            for target in result.targets
+        )
+        cut = result.model_copy(update={"targets": targets})
+        return cut, describe(cut, {name: data.labelled for name, data in labelled.items()})
+
     def named(self, result: Targets) -> Named:
         """Names the quoted estimate of every target set, and what is declared."""
         quoted = [_quoted(target) for target in result.targets]
@@ -113,6 +125,24 @@ def _quoted(target: TargetSet) -> NamedFigure:
         classes=len(target.predicted),
         of_classes=target.head_classes,
     )
+
+
+def _cut(target: TargetSet, known: LabelledSet) -> TargetSet:
+    bound = target.most_right
+    counted = NotRun(reason=f"{known.labelled:,} labels say how often it is right")
+    refuted = is_known(bound) and bound.value < known.proven[0]
+    if refuted or is_known(known.accuracy):
+        target = target.model_copy(update={"class_mix": counted})
+    headline = known.cut(target.headline)
+    if isinstance(headline, NotRun):
+        nothing = {"scaled": (), "expected": (), "uncalibrated": headline}
+        return target.model_copy(update=nothing)
+    if not target.scaled and is_known(known.accuracy):  # confidence is no accuracy to be cut
+        return target.model_copy(update={"uncalibrated": counted})
+    scaled = [
+        each.model_copy(update={"accuracy": known.cut(each.accuracy)}) for each in target.scaled
+    ]
+    return target.model_copy(update={"scaled": tuple(scaled)})
 
 
 NOTE: Final = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from math import ceil, log10
 from typing import Final
 
@@ -24,6 +24,7 @@ from tuiprobe.probes.protocol import Options, Probe, Results, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
 from tuiprobe.results.section import Chart, Code, Section, SectionContent, Series, Text, Value
+from tuiprobe.results.subject import Prediction
 
 SHOWN: Final = (0.05, 0.1)
 """Tolerated shares that the card names, where something is shown for them."""
@@ -98,6 +99,18 @@ class RunsUnattended(Probe[Inputs, Unattended]):
     def compute(self, inputs: Inputs, options: Options) -> Unattended:
         """Tests thresholds of confidence."""
         return unattended(inputs.sets, inputs.targets)
+
+    def with_promises(
+        self, result: Unattended, images: Iterable[Prediction]
+    ) -> Iterator[Prediction]:
+        """Adds to each image the smallest share of errors whose rule covers it."""
+        sets = {rules.data: rules for rules in result.sets}
+        for image in images:
+            if (rules := sets.get(image.set)) is None:
+                yield image
+                continue
+            confidence = image.confidence if rules.column == "confidence" else image.calibrated
+            yield replace(image, unattended=rules.tolerated(confidence))
 
     def describe(self, result: Unattended, subject: Subject) -> Section:
         """Describes what may run unattended, first in distribution."""

@@ -21,6 +21,8 @@ from tuiprobe.measure.arrays.row_statistics import fixed_threads
 from tuiprobe.measure.run.arrays import HeadArrays
 from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.manifest import require_manifest
+from tuiprobe.numbers import interval
+from tuiprobe.plaintext import plain
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
 from tuiprobe.results.base import Channel, Count, Frozen, Many, PerChannel, Real
@@ -78,6 +80,14 @@ class SetNotRun(NotRun):
     name: str
 
 
+REPLACED: Final[dict[AblateMode, str]] = {
+    "mean": "set to the mean of the first set",
+    "zero": "set to zero",
+    "shuffle": "replaced by that of another image",
+}
+"""What an ablated part is replaced by, in words."""
+
+
 class TargetedAblation(Frozen):
     """The answer to `tuiprobe reprobe RUN --ablate ...` (schema: docs/inside.md).
 
@@ -101,6 +111,26 @@ class TargetedAblation(Frozen):
     replaced_by: AblateMode
     sets: Many[SetAblation]
     not_run: Many[SetNotRun] = ()
+
+    def lines(self) -> list[str]:
+        """Returns what was ablated, the accuracy on each set, and why some have none."""
+        parts = [f"channel {channel}" for channel in self.channels]
+        parts += [f"direction {direction} of {self.matrix}" for direction in self.directions]
+        lines = [f"without {', '.join(parts)} ({REPLACED[self.replaced_by]}), top-1:"]
+        for ablated in self.sets:
+            before, after, change = ablated.before, ablated.after, ablated.difference
+            left_out = f", {ablated.nonfinite} not finite and left out" if ablated.nonfinite else ""
+            lines.append(
+                f"{ablated.name}: {interval(before.top1, before.low, before.high, 'share')} → "
+                f"{interval(after.top1, after.low, after.high, 'share')}, difference "
+                f"{interval(change.value, change.low, change.high, 'points', signed=True)}, "
+                f"n {ablated.n:,}{left_out}, {ablated.lost:,} lost, {ablated.gained:,} gained"
+            )
+        reasons: dict[str, list[str]] = {}
+        for skipped in self.not_run:
+            reasons.setdefault(skipped.reason, []).append(skipped.name)
+        lines += [f"{', '.join(names)}: not run, because {why}" for why, names in reasons.items()]
+        return [plain(text) for text in lines]
 
 
 SHUFFLE_SEED = 0

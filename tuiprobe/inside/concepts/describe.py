@@ -85,6 +85,7 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
         """Describes counts by family, category and threshold, and the leading directions."""
         return Section(
             title=self.title,
+            tab="concepts",
             headline=_headline(result),
             card=(),
             content=(*_unique(result), *_leading(result)),

@@ -89,6 +89,7 @@ class PrivilegedDirections(Probe[Inputs, Directions]):
             headline = (f"{which} has ", f"{basis.top_share.point()} of the importance.")
         return Section(
             title=self.title,
+            tab="directions",
             headline=headline,
             card=(),
             content=(

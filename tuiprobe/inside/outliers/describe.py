@@ -114,6 +114,7 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
         nothing = final.outcome in (Outcome.WITHHELD, Outcome.NONE, Outcome.UNDETERMINED)
         return Section(
             title=self.title,
+            tab="channels",
             headline=(Strong(strong=_capital(outcome)), " on ", Code(code=final.data), "."),
             clause=outcome,
             clause_on=final.data,

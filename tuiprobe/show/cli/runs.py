@@ -238,13 +238,12 @@ def reprobe(
 
 def _ablate(directory: RunDir, question: Question, as_json: bool) -> None:
     from tuiprobe.inside.ablation.targeted import ablate
-    from tuiprobe.show.report.terminal import ablation_lines
 
     answer = ablate(directory, question)
     if as_json:
         print(json_text(answer.model_dump(mode="json")))
     else:
-        print("\n".join(ablation_lines(answer)))
+        print("\n".join(answer.lines()))
 
 
 def verify(

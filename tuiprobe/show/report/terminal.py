@@ -1,4 +1,4 @@
-"""Text for a terminal: a section, a card, an ablation. Prose is at most `WIDTH` columns wide.
+"""Text for a terminal: a section, a card. Prose is at most `WIDTH` columns wide.
 
 Charts, strips and folded tables are left out: pages and files have them.
 """
@@ -6,18 +6,15 @@ Charts, strips and folded tables are left out: pages and files have them.
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from tuiprobe.numbers import MISSING, NO_BREAK, interval, unbroken
+from tuiprobe.numbers import MISSING, NO_BREAK, unbroken
 from tuiprobe.plaintext import GAP, plain
 from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 from tuiprobe.results.reproduce import next_step, provenance
 from tuiprobe.results.section import Bullets, Heading, Prose, Section, Table
 from tuiprobe.show.report.strings import cells_of, line
-
-if TYPE_CHECKING:
-    from tuiprobe.inside.ablation.targeted import AblateMode, TargetedAblation
 
 WIDTH: Final = 100
 _INDENT: Final = 13
@@ -66,13 +63,6 @@ class Terminal(NamedTuple):
 
 PLAIN: Final = Terminal()
 """A file, or a pipe."""
-
-REPLACED: Final[dict[AblateMode, str]] = {
-    "mean": "set to the mean of the first set",
-    "zero": "set to zero",
-    "shuffle": "replaced by that of another image",
-}
-"""What an ablated part is replaced by, in words."""
 
 
 def section_text(section: Section, terminal: Terminal = PLAIN) -> str:
@@ -189,24 +179,3 @@ def summary(report: Report, run: str = "RUN", terminal: Terminal = PLAIN) -> str
         first, *others = terminal.wrapped(text.strip(), f"{heading:<{_INDENT}}", " " * _INDENT)
         rows += [terminal.painted(first[:_INDENT], "heading") + first[_INDENT:], *others]
     return "\n".join(rows) + "\n"
-
-
-def ablation_lines(answer: TargetedAblation) -> list[str]:
-    """Returns the ablated parts, the accuracies of each set, and where and why there are none."""
-    parts = [f"channel {channel}" for channel in answer.channels]
-    parts += [f"direction {direction} of {answer.matrix}" for direction in answer.directions]
-    lines = [f"without {', '.join(parts)} ({REPLACED[answer.replaced_by]}), top-1:"]
-    for ablated in answer.sets:
-        before, after, change = ablated.before, ablated.after, ablated.difference
-        left_out = f", {ablated.nonfinite} not finite and left out" if ablated.nonfinite else ""
-        lines.append(
-            f"{ablated.name}: {interval(before.top1, before.low, before.high, 'share')} → "
-            f"{interval(after.top1, after.low, after.high, 'share')}, difference "
-            f"{interval(change.value, change.low, change.high, 'points', signed=True)}, "
-            f"n {ablated.n:,}{left_out}, {ablated.lost:,} lost, {ablated.gained:,} gained"
-        )
-    reasons: dict[str, list[str]] = {}
-    for skipped in answer.not_run:
-        reasons.setdefault(skipped.reason, []).append(skipped.name)
-    lines += [f"{', '.join(names)}: not run, because {why}" for why, names in reasons.items()]
-    return [plain(text) for text in lines]

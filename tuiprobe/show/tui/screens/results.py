@@ -20,7 +20,7 @@ from tuiprobe.measure.run.directory import RunDir
 from tuiprobe.measure.run.listing import command_of_run
 from tuiprobe.measure.run.view import RunView
 from tuiprobe.plaintext import plain
-from tuiprobe.results.section import Table
+from tuiprobe.results import Part, Report
 from tuiprobe.show.tui.child import Engine
 from tuiprobe.show.tui.keys import KEYS, MAX_TABS
 from tuiprobe.show.tui.progress import sign
@@ -37,46 +37,35 @@ from tuiprobe.show.tui.worker import read_report
 ResultTabs = dict[str, Callable[[], ResultTab]]
 """What lays out each part, by its name."""
 
-TABS_OF_BLOCK = {
-    "your images": ("yours",),
-    "shifts": ("shifts",),
-    "inside": ("channels", "inside"),
-    "deploy": ("checks",),
-    "how sure": ("checks",),
-}
-"""The parts that may hold the evidence behind a block of the card, the first choice first."""
+
+def parts_by_tab(report: Report) -> dict[str, list[Part]]:
+    """Returns the parts of a report with content by tab: what to expect, why, and how sure.
+
+    The first sections that name a tab have it to themselves.
+    """
+    tabs: dict[str, list[Part]] = {"yours": [], "shifts": []}
+    checks: list[Part] = []
+    room = MAX_TABS - len(("overview", "yours", "shifts", "inside", "checks"))
+    for part in report.parts:
+        if part.section is None:
+            continue
+        if part.block == "inside":
+            own = part.section.tab if room else None
+            room -= own is not None
+            tabs.setdefault(own or "inside", []).append(part)
+        elif part.block in ("your images", "shifts"):
+            tabs["shifts" if part.block == "shifts" else "yours"].append(part)
+        else:
+            checks.append(part)
+    return {name: parts for name, parts in {**tabs, "checks": checks}.items() if parts}
 
 
 def tabs_of(results: RunResults) -> ResultTabs:
-    """Returns the parts with content, in order: what to expect, why, and how sure.
-
-    A section inside whose rows can be opened has a part of its own while there is room.
-    """
-    visible = [part for part in results.report.parts if part.section is not None]
-    opened = [
-        part
-        for part in visible
-        if part.block == "inside" and part.section is not None
-        if any(isinstance(piece, Table) and piece.subjects for piece in part.section.content)
-    ]
-    channels = [part for part in visible if part.probe == "outliers"]
-    opened = [part for part in opened if part not in channels][: MAX_TABS - 6]
-    separate = (*channels, *opened)
-    inside = [part for part in visible if part.block == "inside" and part not in separate]
-    checks = [part for part in visible if part.block in ("deploy", "how sure", None)]
-    sections = {
-        "yours": [part for part in visible if part.block == "your images"],
-        "shifts": [part for part in visible if part.block == "shifts"],
-        "channels": channels,
-        "inside": inside,
-        **{part.probe.replace("_", "-"): [part] for part in opened},
-        "checks": checks,
-    }
-    parts: ResultTabs = {"overview": partial(OverviewTab, results)}
-    for name, members in sections.items():
-        if members:
-            parts[name] = partial(SectionTab, results, [p.section for p in members if p.section])
-    return parts
+    """Returns the tabs of a run in order, the overview first."""
+    tabs: ResultTabs = {"overview": partial(OverviewTab, results)}
+    for name, parts in parts_by_tab(results.report).items():
+        tabs[name] = partial(SectionTab, results, [p.section for p in parts if p.section])
+    return tabs
 
 
 class ResultsScreen(ProbeScreen):
@@ -198,7 +187,11 @@ class ResultsScreen(ProbeScreen):
     @on(BlockView.Opened)
     def _block_opened(self, event: BlockView.Opened) -> None:
         """Shows the part that holds the evidence behind a block."""
-        self.show_tab(next((tab for tab in TABS_OF_BLOCK[event.block] if tab in self._tabs), ""))
+        assert self.results is not None
+        tabs = parts_by_tab(self.results.report)
+        self.show_tab(
+            next((tab for tab in tabs if event.block in (p.block for p in tabs[tab])), "checks")
+        )
 
     def action_pictures(self, data: str = "", words: str = "") -> None:
         """Opens the pictures of a set: wrong ones, least sure, each class.
