@@ -58,14 +58,44 @@ py::dict summarize(const std::vector<Moments>& moments) {
   return out;
 }
 
+int64_t checked_channels(int64_t channels) {
+  if (channels < 1 || channels > (int64_t{1} << 24)) {
+    throw py::value_error("channels must be between 1 and 2**24, got " + std::to_string(channels));
+  }
+  return channels;
+}
+
+View checked_view(uintptr_t data, int dtype, const std::array<int64_t, 4>& shape,
+                  const std::array<int64_t, 4>& strides, int64_t channels) {
+  refuse_forked_child();
+  if (dtype < 0 || dtype > 2) throw py::value_error("unknown dtype code");
+  for (const int64_t size : shape) {
+    if (size < 0) throw py::value_error("sizes must not be negative");
+  }
+  if (shape[3] != channels) {
+    throw py::value_error("expected " + std::to_string(channels) + " channels, got " +
+                          std::to_string(shape[3]));
+  }
+  if (shape[1] * shape[2] > INT32_MAX) throw py::value_error("more than 2**31 positions");
+  const bool empty = shape[0] == 0 || shape[1] == 0 || shape[2] == 0;
+  if (data == 0 && !empty) throw py::value_error("null data pointer");
+  return View{reinterpret_cast<const void*>(data),
+              static_cast<DType>(dtype),
+              shape[0],
+              shape[1],
+              shape[2],
+              shape[3],
+              strides[0],
+              strides[1],
+              strides[2],
+              strides[3]};
+}
+
 // State and its mutex. No method holds the mutex while it waits for the GIL.
 class Accumulator {
  public:
   Accumulator(int64_t channels, bool moments, int largest, int smallest, bool samples) {
-    if (channels < 1 || channels > (int64_t{1} << 24)) {
-      throw py::value_error("channels must be between 1 and 2**24, got " +
-                            std::to_string(channels));
-    }
+    checked_channels(channels);
     if (largest < 0 || smallest < 0 || largest > 65536 || smallest > 65536) {
       throw py::value_error("k must be between 0 and 65536");
     }
@@ -74,18 +104,7 @@ class Accumulator {
 
   void update(uintptr_t data, int dtype, std::array<int64_t, 4> shape,
               std::array<int64_t, 4> strides, const py::object& ids, int threads) {
-    refuse_forked_child();
-    if (dtype < 0 || dtype > 2) throw py::value_error("unknown dtype code");
-    for (const int64_t size : shape) {
-      if (size < 0) throw py::value_error("sizes must not be negative");
-    }
-    if (shape[3] != state_.options.channels) {
-      throw py::value_error("expected " + std::to_string(state_.options.channels) +
-                            " channels, got " + std::to_string(shape[3]));
-    }
-    if (shape[1] * shape[2] > INT32_MAX) throw py::value_error("more than 2**31 positions");
-    const bool empty = shape[0] == 0 || shape[1] == 0 || shape[2] == 0;
-    if (data == 0 && !empty) throw py::value_error("null data pointer");
+    const View view = checked_view(data, dtype, shape, strides, state_.options.channels);
     const int64_t* id_data = nullptr;
     Array<int64_t> id_array;
     if (!ids.is_none()) {
@@ -97,16 +116,6 @@ class Accumulator {
       }
       id_data = id_array.data();
     }
-    const View view{reinterpret_cast<const void*>(data),
-                    static_cast<DType>(dtype),
-                    shape[0],
-                    shape[1],
-                    shape[2],
-                    shape[3],
-                    strides[0],
-                    strides[1],
-                    strides[2],
-                    strides[3]};
     py::gil_scoped_release release;
     const std::lock_guard<std::mutex> lock(mutex_);
     cpu::update(state_, view, id_data, threads);
@@ -168,6 +177,55 @@ class Accumulator {
   State state_;
   mutable std::mutex mutex_;
 };
+
+// Sums over rows, one an image, with their mutex.
+class RowAccumulator {
+ public:
+  explicit RowAccumulator(int64_t channels) : sums_(checked_channels(channels)) {}
+
+  // Rows as `Accumulator` takes images of one position each.
+  void update(uintptr_t data, int dtype, std::array<int64_t, 4> shape,
+              std::array<int64_t, 4> strides, const Array<int64_t>& ids, int threads) {
+    const View view = checked_view(data, dtype, shape, strides, sums_.channels);
+    require(shape[1] * shape[2] == 1, "one position an image");
+    require(ids.size() == shape[0], "one id an image");
+    const int64_t* const id_data = ids.data();
+    py::gil_scoped_release release;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    sums_.update(view, id_data, threads);
+  }
+
+  void merge(const RowAccumulator& other) {
+    require(this != &other, "an accumulator cannot be merged into itself");
+    require(sums_.channels == other.sums_.channels, "accumulators differ in channels");
+    py::gil_scoped_release release;
+    const std::scoped_lock lock(mutex_, other.mutex_);
+    sums_.merge(other.sums_);
+  }
+
+  py::dict state() const {
+    cpu::RowSums copied;
+    {
+      py::gil_scoped_release release;
+      const std::lock_guard<std::mutex> lock(mutex_);
+      copied = sums_;
+    }
+    return write(copied);
+  }
+
+  void load(const py::dict& d) {
+    cpu::RowSums next = read_rows(d, sums_.channels);
+    py::gil_scoped_release release;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::swap(sums_, next);
+  }
+
+ private:
+  cpu::RowSums sums_;
+  mutable std::mutex mutex_;
+};
+
+std::vector<float> height_edges() { return {kHeightEdge, kHeightEdge + kHeightEdges}; }
 
 // Arrays as tuiprobe.stats prepares them; checked again, so that no call can read out of bounds.
 py::tuple average_precision(uintptr_t data, int dtype, std::array<int64_t, 2> shape,
@@ -268,6 +326,15 @@ PYBIND11_MODULE(_native, m) {
       .def("state", &Accumulator::state)
       .def("summary", &Accumulator::summary, py::arg("part") = "")
       .def("load", &Accumulator::load, py::arg("state"));
+  using tuiprobe::RowAccumulator;
+  py::class_<RowAccumulator>(m, "RowAccumulator")
+      .def(py::init<int64_t>(), py::arg("channels"))
+      .def("update", &RowAccumulator::update, py::arg("data"), py::arg("dtype"), py::arg("shape"),
+           py::arg("strides"), py::arg("sample_ids"), py::arg("threads"))
+      .def("merge", &RowAccumulator::merge, py::arg("other"))
+      .def("state", &RowAccumulator::state)
+      .def("load", &RowAccumulator::load, py::arg("state"));
+  m.def("height_edges", &tuiprobe::height_edges, "Edges of the bins of heights, in sigmas.");
   m.def("average_precision", &tuiprobe::average_precision, py::arg("data"), py::arg("dtype"),
         py::arg("shape"), py::arg("strides"), py::arg("starts"), py::arg("concepts"),
         py::arg("positives"), py::arg("false_weight"), py::arg("groups"), py::arg("concept_group"),

@@ -9,6 +9,7 @@
 
 #include <vector>
 
+#include "heights.hpp"
 #include "moments.hpp"
 #include "rows.hpp"
 #include "topk.hpp"
@@ -42,11 +43,36 @@ static inline int64_t* data_of(int64_t& field) { return &field; }
 static inline const double* data_of(const double& field) { return &field; }
 static inline const int64_t* data_of(const int64_t& field) { return &field; }
 
+template <class T>
+void resize(std::vector<T>& field, int64_t size) {
+  field.resize(static_cast<size_t>(size));
+}
+static inline void resize(double&, int64_t) {}
+static inline void resize(int64_t&, int64_t) {}
+
+template <class T>
+void add(T* sums, const T* more, int64_t size) {
+  for (int64_t i = 0; i < size; ++i) sums[i] += more[i];
+}
+
 // How many entries a field has.
-enum class Extent { scalar, channels, norms };
+enum class Extent { scalar, channels, norms, heights, groups, grouped_channels };
 
 TP_HD static inline int64_t entries(Extent extent, int64_t channels) {
-  return extent == Extent::channels ? channels : extent == Extent::norms ? kNormBins : 1;
+  switch (extent) {
+    case Extent::channels:
+      return channels;
+    case Extent::norms:
+      return kNormBins;
+    case Extent::heights:
+      return channels * kHeightBins;
+    case Extent::groups:
+      return kIdGroups;
+    case Extent::grouped_channels:
+      return kIdGroups * channels;
+    default:
+      return 1;
+  }
 }
 
 // One entry an image, in order of arrival.
@@ -67,6 +93,18 @@ void visit_sum_fields(Visit&& visit, S&... s) {
   visit("norm_histogram", Extent::norms, s.norm_histogram...);
   visit("rows", Extent::scalar, s.rows...);
   visit("degenerate", Extent::scalar, s.degenerate...);
+}
+
+// Sums over rows, one an image; two states merge by addition.
+template <class Visit, class... S>
+void visit_row_fields(Visit&& visit, S&... s) {
+  visit("height_histogram", Extent::heights, s.height_histogram...);  // [C, bins], counts
+  visit("energy_sum", Extent::channels, s.energy_sum...);             // of x_c^2 / |x|^2
+  visit("energy_square_sum", Extent::channels, s.energy_square_sum...);
+  visit("z_sum", Extent::grouped_channels, s.z_sum...);  // of rows with mean 0 and variance 1
+  visit("group_rows", Extent::groups, s.group_rows...);
+  visit("without_heights", Extent::scalar, s.without_heights...);  // rows
+  visit("with_negative", Extent::scalar, s.with_negative...);      // likewise
 }
 
 // Of a channel; two states merge by `merge`.

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "cpu/heights.hpp"
 #include "cpu/stats.hpp"
 
 namespace tuiprobe {
@@ -121,16 +122,40 @@ inline void read(const py::dict& d, cpu::TopK& top, Reading& reading) {
   });
 }
 
+// Visitors that write and read sums of a state.
+inline auto writing(py::dict& d, int64_t channels) {
+  return [&d, channels](const char* name, Extent extent, const auto& from) {
+    using T = std::remove_const_t<std::remove_reference_t<decltype(*data_of(from))>>;
+    d[name] = Array<T>(static_cast<py::ssize_t>(entries(extent, channels)), data_of(from));
+  };
+}
+inline auto reading_of(const py::dict& d, int64_t channels, Reading& reading) {
+  return [&d, channels, &reading](const char* name, Extent extent, auto& to) {
+    using T = std::remove_reference_t<decltype(*data_of(to))>;
+    const py::ssize_t length = static_cast<py::ssize_t>(entries(extent, channels));
+    reading.add(field<T>(d, name, length),
+                [&to, length](const T* from) { std::copy(from, from + length, data_of(to)); });
+  };
+}
+
+inline py::dict write(const cpu::RowSums& s) {
+  py::dict d;
+  visit_row_fields(writing(d, s.channels), s);
+  return d;
+}
+
+inline cpu::RowSums read_rows(const py::dict& d, int64_t channels) {
+  cpu::RowSums s(channels);
+  Reading reading;
+  visit_row_fields(reading_of(d, channels, reading), s);
+  reading.run();
+  return s;
+}
+
 inline py::dict write(const cpu::Samples& s) {
   py::dict d;
   visit_image_fields([&](const char* name, const auto& from) { d[name] = to_array(from); }, s);
-  visit_sum_fields(
-      [&](const char* name, Extent extent, const auto& from) {
-        using T = std::remove_const_t<std::remove_reference_t<decltype(*data_of(from))>>;
-        const auto channels = static_cast<int64_t>(s.share_sum.size());
-        d[name] = Array<T>(static_cast<py::ssize_t>(entries(extent, channels)), data_of(from));
-      },
-      s);
+  visit_sum_fields(writing(d, static_cast<int64_t>(s.share_sum.size())), s);
   return d;
 }
 
@@ -143,15 +168,7 @@ inline void read(const py::dict& d, cpu::Samples& s, Reading& reading) {
                     [&to, images](const T* from) { to.assign(from, from + images); });
       },
       s);
-  const auto channels = static_cast<int64_t>(s.share_sum.size());
-  visit_sum_fields(
-      [&](const char* name, Extent extent, auto& to) {
-        using T = std::remove_reference_t<decltype(*data_of(to))>;
-        const py::ssize_t length = static_cast<py::ssize_t>(entries(extent, channels));
-        reading.add(field<T>(d, name, length),
-                    [&to, length](const T* from) { std::copy(from, from + length, data_of(to)); });
-      },
-      s);
+  visit_sum_fields(reading_of(d, static_cast<int64_t>(s.share_sum.size()), reading), s);
 }
 
 // Whether an optional part is there.

@@ -62,17 +62,6 @@ bool TopK::settle() {
   return finite;
 }
 
-namespace {
-
-template <class T>
-void resize(std::vector<T>& field, int64_t size) {
-  field.resize(static_cast<size_t>(size));
-}
-void resize(double&, int64_t) {}
-void resize(int64_t&, int64_t) {}
-
-}  // namespace
-
 Samples::Samples(int64_t channels) {
   visit_sum_fields(
       [&](const char*, Extent extent, auto& field) { resize(field, entries(extent, channels)); },
@@ -88,9 +77,7 @@ void Samples::merge(const Samples& other) {
   const int64_t channels = static_cast<int64_t>(share_sum.size());
   visit_sum_fields(
       [&](const char*, Extent extent, auto& to, const auto& from) {
-        auto* sums = data_of(to);
-        const auto* more = data_of(from);
-        for (int64_t i = 0; i < entries(extent, channels); ++i) sums[i] += more[i];
+        add(data_of(to), data_of(from), entries(extent, channels));
       },
       *this, other);
 }

@@ -1,0 +1,71 @@
+// Heights of the channels of one row: how far each stands from the others, in sigmas
+// (docs/outliers.md).
+#pragma once
+
+#include <stdint.h>
+
+#include "dtype.hpp"
+
+namespace tuiprobe {
+
+constexpr int kHeightEdges = 107;
+constexpr int kHeightBins = kHeightEdges + 1;
+constexpr int64_t kHeightChannels = 20;  // with fewer, "95 % of the channels" leaves none out
+
+#if !defined(__CUDACC__)  // rows are read on the host
+// Bin i holds heights above edge i - 1 and at most edge i: .2, .4, .6, .8, then 6 * 1.2^(k / 4) for
+// k from -40 to 62. 5 and 6 are exact.
+constexpr float kHeightEdge[kHeightEdges] = {
+    0.200000003f, 0.400000006f, 0.600000024f, 0.800000012f, 0.96903348f, 1.01422453f, 1.06152296f,
+    1.11102724f,  1.16284025f,  1.21706939f,  1.27382767f,  1.33323276f, 1.39540827f, 1.46048331f,
+    1.52859318f,  1.59987926f,  1.67448986f,  1.75257993f,  1.83431172f, 1.91985512f, 2.00938797f,
+    2.10309601f,  2.20117402f,  2.30382609f,  2.41126537f,  2.52371502f, 2.64140892f, 2.76459146f,
+    2.89351845f,  3.02845812f,  3.16969061f,  3.31750965f,  3.47222233f, 3.63414979f, 3.80362892f,
+    3.98101163f,  4.16666651f,  4.36097956f,  4.56435442f,  4.77721405f, 5.0f,        5.23317575f,
+    5.47722578f,  5.73265696f,  6.0f,         6.27981091f,  6.57267046f, 6.87918806f, 7.19999981f,
+    7.5357728f,   7.88720465f,  8.25502586f,  8.64000034f,  9.04292774f, 9.46464539f, 9.90603065f,
+    10.368f,      10.8515129f,  11.3575754f,  11.8872366f,  12.4415998f, 13.0218153f, 13.6290903f,
+    14.2646847f,  14.9299202f,  15.6261787f,  16.354908f,   17.1176205f, 17.9159031f, 18.7514153f,
+    19.6258888f,  20.5411453f,  21.4990845f,  22.5016975f,  23.5510674f, 24.649374f,  25.7989025f,
+    27.002037f,   28.2612801f,  29.5792503f,  30.958683f,   32.4024429f, 33.9135361f, 35.4950981f,
+    37.1504173f,  38.8829346f,  40.6962433f,  42.59412f,    44.5805016f, 46.6595192f, 48.835495f,
+    51.1129417f,  53.4966011f,  55.9914246f,  58.6025925f,  61.3355331f, 64.1959229f, 67.1897125f,
+    70.3231125f,  73.6026382f,  77.0351105f,  80.6276474f,  84.3877335f, 88.3231659f, 92.442131f,
+    96.7531815f,  101.265282f,
+};
+
+// Standard deviation of the central 95 % of a row of normal values: its limit, and below 64
+// channels, from 20, the mean of a seeded Monte Carlo of 20,000 rows.
+constexpr double kCutSigma = 0.8711;
+constexpr double kCutSigmaOfFew[44] = {
+    0.8510265342205763, 0.8568719158321619, 0.8607176598519087, 0.8664049394458533,
+    0.8706471656128764, 0.8741027022525668, 0.8782572198659182, 0.8822104073449969,
+    0.8857118247687816, 0.8888801812157034, 0.8918684490948916, 0.8950087630599737,
+    0.8984149764731526, 0.8993583681628108, 0.9019573577508331, 0.9025653662413359,
+    0.9049398464411497, 0.9082775812417269, 0.910275592148304,  0.9103494747638703,
+    0.8618958047837019, 0.8644377660542727, 0.8657878847837448, 0.8693618999063969,
+    0.8729792225077748, 0.8737685135424137, 0.8756546168863774, 0.8795822246074676,
+    0.8810825088739395, 0.8802952997535467, 0.8838500787079334, 0.8859415070682765,
+    0.8884091440975665, 0.8876330109804869, 0.8899826351255179, 0.8917932062327861,
+    0.8925857370913028, 0.8943711256027221, 0.895525008058548,  0.8969926825106144,
+    0.8657356090813875, 0.8666806320875883, 0.8680785996228456, 0.8695329192936421,
+};
+
+static inline double cut_sigma(int64_t channels) {
+  return channels >= 64 ? kCutSigma : kCutSigmaOfFew[channels - kHeightChannels];
+}
+
+#endif
+
+// Images fall into groups by a hash of their id, whatever batch, shard or rank they are in:
+// ranges come from leaving out one group. SplitMix64 (Steele, Lea and Flood, 2014).
+constexpr int kIdGroups = 16;
+
+TP_HD static inline int group_of(int64_t id) {
+  uint64_t x = static_cast<uint64_t>(id) + 0x9e3779b97f4a7c15u;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return static_cast<int>((x ^ (x >> 31)) >> 60);
+}
+
+}  // namespace tuiprobe
